@@ -1,0 +1,65 @@
+# Thin names; what they do is in tools/. Works with GNU make 3.81 (macOS) and later.
+PYTHON ?= python3
+STACK  ?= local
+ARGS   ?=
+
+run := .venv/bin/python
+export DATA
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup up preview refresh down \
+	test test-unit test-tools test-training test-engine test-local check fmt \
+	env-demo env-local env-dev
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PYTHON=python3.12    make .venv with another Python (3.11 or newer)"
+	@echo "  ARGS='--diff'        more options for the Pulumi CLI or pytest"
+
+demo: env-demo ## start everything on this machine, train a model, say where to look
+	@$(run) -m tools.demo
+
+setup: env-dev ## prepare .venv for working on this project
+
+up preview refresh: env-local
+
+up: ## create or update a stack: make up STACK=dev (default: local)
+preview: ## say what `up` would change
+refresh: ## compare a stack's state with what really exists
+up preview refresh:
+	@$(run) -m tools.stack $@ $(STACK) $(ARGS)
+
+down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
+	@$(run) -m tools.stack down $(STACK) $(ARGS)
+
+test: check ## every check and test, fast ones first
+	@$(run) -m pytest tests/unit tests/tools tests/training tests/engine tests/local $(ARGS)
+
+test-unit: env-dev ## the program under Pulumi's mocks: seconds
+	@$(run) -m pytest tests/unit $(ARGS)
+
+test-tools: env-dev ## what stands behind this Makefile
+	@$(run) -m pytest tests/tools $(ARGS)
+
+test-training: env-dev ## the training project alone
+	@$(run) -m pytest tests/training $(ARGS)
+
+test-engine: env-dev ## the real Pulumi engine on a stand-in cloud
+	@$(run) -m pytest tests/engine $(ARGS)
+
+test-local: env-dev ## the local stack for real: server, database, object store, training
+	@$(run) -m pytest tests/local $(ARGS)
+
+check: env-dev ## lint, formatting, types
+	@$(run) -m ruff check .
+	@$(run) -m ruff format --check .
+	@$(run) -m mypy
+	@cd training && ../$(run) -m mypy --config-file ../pyproject.toml .
+
+fmt: env-dev ## format the code
+	@$(run) -m ruff check --fix .
+	@$(run) -m ruff format .
+
+env-demo env-local env-dev:
+	@$(PYTHON) -m tools.virtualenv $(@:env-%=%)

@@ -1,0 +1,129 @@
+"""The Job that brings the database to the schema of the image, before its servers start."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_kubernetes as k8s
+from pulumi import CustomTimeouts, Input, Output, ResourceOptions
+
+from server.migration_contract import GIVE_UP, INSTANCE, OWNER_URL, RUNTIME_ROLE
+from server.pod import MIGRATION, Document, migration_pod
+
+from .after import after
+
+LABELS = {
+    "app.kubernetes.io/name": "mlflow",
+    "app.kubernetes.io/component": "migration",
+    "app.kubernetes.io/part-of": "mlflow-platform",
+    "app.kubernetes.io/managed-by": "pulumi",
+}
+
+ATTEMPTS = 3
+
+DEADLINE_SECONDS = 90 * 60
+"""A backup of a large instance and the rewrite of a large table, with room."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationArgs:
+    """Wiring of a migration."""
+
+    namespace: Input[str]
+    image: Input[str]
+    """The servers' image: it holds the schema that they expect."""
+    owner_url: Input[str]
+    """Secret. The URL of the role that owns the schema, as seen from the pod."""
+    runtime_role: Input[str]
+    """The role that the servers log in as."""
+    account: str
+    """Real name of the Kubernetes service account to make."""
+    annotations: Mapping[str, Input[str]] = field(default_factory=dict)
+    """What ties that account to an identity of the cloud."""
+    instance: Input[str] | None = None
+    """`PROJECT:REGION:INSTANCE` to back up before an upgrade."""
+    sidecars: Sequence[Document] = ()
+    """What must run beside it for the database to be reached."""
+
+
+class Migration(pulumi.ComponentResource):
+    """One Job per image; a failed one fails the update and leaves the running servers alone."""
+
+    image: Output[str]
+    """The image again, given out once the database has its schema."""
+
+    def __init__(self, name: str, args: MigrationArgs, opts: ResourceOptions | None = None):
+        super().__init__("mlflow-platform:kubernetes:Migration", name, None, opts)
+        child = ResourceOptions(parent=self)
+        part = f"{name}-migration"
+
+        account = k8s.core.v1.ServiceAccount(
+            part,
+            metadata={
+                "name": args.account,
+                "namespace": args.namespace,
+                "labels": LABELS,
+                "annotations": args.annotations,
+            },
+            automount_service_account_token=False,
+            opts=child,
+        )
+        owner = k8s.core.v1.Secret(
+            part,
+            metadata={"namespace": args.namespace, "labels": LABELS},
+            string_data={OWNER_URL: args.owner_url},
+            immutable=True,
+            opts=child,
+        )
+        variables: dict[str, Input[str]] = {RUNTIME_ROLE: args.runtime_role}
+        if args.instance is not None:
+            variables[INSTANCE] = args.instance
+        spec: Document = {
+            "backoffLimit": ATTEMPTS - 1,
+            "activeDeadlineSeconds": DEADLINE_SECONDS,
+            "podFailurePolicy": {
+                "rules": [
+                    # Nodes come and go; that is no attempt.
+                    {
+                        "action": "Ignore",
+                        "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+                    },
+                    # Each attempt at an upgrade begins with a backup.
+                    {
+                        "action": "FailJob",
+                        "onExitCodes": {
+                            "containerName": MIGRATION,
+                            "operator": "In",
+                            "values": [GIVE_UP],
+                        },
+                    },
+                ]
+            },
+            "template": {
+                "metadata": {"labels": LABELS},
+                "spec": migration_pod(
+                    image=args.image,
+                    account=account.metadata.name,
+                    owner=owner.metadata.name,
+                    variables=variables,
+                    sidecars=args.sidecars,
+                ),
+            },
+        }
+        job = k8s.batch.v1.Job(
+            part,
+            metadata={
+                "namespace": args.namespace,
+                "labels": LABELS,
+                # A Job cannot start again: the next update replaces a failed one.
+                "annotations": {"pulumi.com/replaceUnready": "true"},
+            },
+            spec=spec,
+            opts=ResourceOptions(
+                parent=self,
+                custom_timeouts=CustomTimeouts(create=f"{DEADLINE_SECONDS // 60 + 5}m"),
+            ),
+        )
+
+        self.image = after(args.image, job)
+        self.register_outputs({})

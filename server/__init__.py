@@ -1,0 +1,1 @@
+"""What runs: the MLflow server's command, environment, size and schema migration."""

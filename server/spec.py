@@ -1,0 +1,199 @@
+"""The one place that knows MLflow's flags: settings in, command, environment and size out.
+
+Every platform runs the same command with the same environment; only names and addresses differ.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import Field
+
+from settings import Refused, settings
+
+MLFLOW_VERSION = "3.17.2"
+"""Equal to the pin in `server/requirements.txt`; a test holds the two together."""
+
+ENGINES_PER_WORKER = 2
+"""A worker opens one connection pool for the tracking store and one for the model registry."""
+
+PARENT_CONNECTIONS = 2
+"""`mlflow server` checks both stores before it starts the workers, and keeps what it opened."""
+
+MIGRATION_CONNECTIONS = 4
+"""What the migration Job may hold while the old pods still serve."""
+
+SURGE_REPLICAS = 1
+"""A rolling update starts one new pod before it ends an old one."""
+
+DRAIN_SECONDS = 30
+"""How long a stopping server may finish the requests that it has accepted."""
+
+UPLOAD_CHUNK_BYTES = 16 * 2**20
+"""Per upload to the bucket. Unset, the client library holds 100 MiB of each upload in memory."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What one word of the stack file stands for."""
+
+    min_replicas: int
+    max_replicas: int
+    workers: int
+    pool: int
+    """Connections that each engine keeps open."""
+    overflow: int
+    """Connections that each engine may open beyond its pool; MLflow ignores 0 and takes 10."""
+    cpu: str
+    """Kubernetes CPU request. There is no limit: a server may use cores that nobody asked for."""
+    memory_mib: int
+    """Request and limit. A worker takes about 180 MiB, the process that starts them about 200."""
+    scratch_gib: int
+    """Proxied artifacts pass through a file on the server: largest artifact times transfers."""
+
+    @property
+    def connections(self) -> int:
+        """The most Postgres connections that one replica can hold."""
+        engines = self.workers * ENGINES_PER_WORKER
+        return engines * (self.pool + self.overflow) + PARENT_CONNECTIONS
+
+    @property
+    def budget(self) -> int:
+        """The most Postgres connections in a rolling update at full scale, migration included."""
+        return (self.max_replicas + SURGE_REPLICAS) * self.connections + MIGRATION_CONNECTIONS
+
+
+SIZES = {
+    "small": Size(
+        min_replicas=2,
+        max_replicas=2,
+        workers=2,
+        pool=1,
+        overflow=1,
+        cpu="250m",
+        memory_mib=1280,
+        scratch_gib=10,
+    ),
+    "medium": Size(
+        min_replicas=2,
+        max_replicas=4,
+        workers=2,
+        pool=3,
+        overflow=2,
+        cpu="1",
+        memory_mib=1536,
+        scratch_gib=20,
+    ),
+    "large": Size(
+        min_replicas=3,
+        max_replicas=8,
+        workers=4,
+        pool=4,
+        overflow=1,
+        cpu="2",
+        memory_mib=2560,
+        scratch_gib=50,
+    ),
+}
+
+
+@settings
+class ServerSettings:
+    """How much server a stack runs."""
+
+    size: Literal["small", "medium", "large"] = "small"
+    """Replicas, workers, connections, CPU and memory in one word; the keys below override some."""
+    min_replicas: Annotated[int, Field(ge=1, le=50)] | None = None
+    """Pods that always run. Two or more survive the loss of a node."""
+    max_replicas: Annotated[int, Field(ge=1, le=50)] | None = None
+    """Pods that the autoscaler may run when the CPU is busy."""
+
+    def __post_init__(self) -> None:
+        chosen = self.chosen
+        if chosen.min_replicas > chosen.max_replicas:
+            raise Refused(
+                "minReplicas",
+                f"{chosen.min_replicas} pods at least are more than {chosen.max_replicas} at most",
+                given=chosen.min_replicas,
+                allowed=f"1 to {chosen.max_replicas} (server.maxReplicas)",
+                cure=str(chosen.max_replicas),
+            )
+
+    @property
+    def chosen(self) -> Size:
+        """The size, with the overrides applied."""
+        size = SIZES[self.size]
+        return replace(
+            size,
+            min_replicas=self.min_replicas or size.min_replicas,
+            max_replicas=self.max_replicas or size.max_replicas,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSpec:
+    """One MLflow server, wherever it runs."""
+
+    size: Size
+    host: str
+    """Address to listen on: every one in a pod, loopback on a laptop."""
+    port: int
+    names: Sequence[str]
+    """Every host name by which it is called. MLflow answers 403 to any other."""
+    origins: Sequence[str] = ()
+    """`https://name` of every page that calls it; browsers send it even from its own pages.
+
+    Pages on localhost are always allowed.
+    """
+    artifact_access: Literal["proxied", "direct"] = "proxied"
+    """Through the server, or by clients that have rights on the bucket."""
+
+    def command(self) -> list[str]:
+        """What the container or the laptop runs. Nothing in it is secret."""
+        return [
+            "mlflow",
+            "server",
+            # Flags where the environment could be spoiled: Kubernetes sets MLFLOW_PORT to an
+            # address in every pod beside a Service that is called `mlflow`.
+            f"--host={self.host}",
+            f"--port={self.port}",
+            f"--workers={self.size.workers}",
+            "--serve-artifacts" if self.artifact_access == "proxied" else "--no-serve-artifacts",
+            # uvloop: without it uvicorn with several workers leaves Nagle's algorithm on, and
+            # every sequential request waits 40 ms.
+            "--uvicorn-opts="
+            "--loop uvloop --http httptools --no-access-log "
+            f"--timeout-graceful-shutdown {DRAIN_SECONDS}",
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """What is the same whatever the stores are called. Nothing in it is secret."""
+        return {
+            # A list of our own replaces MLflow's, which knows localhost and private addresses
+            # only; a name with a port is another name.
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(
+                pattern for name in self.names for pattern in (name, f"{name}:*")
+            ),
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(self.origins),
+            "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(self.size.pool),
+            "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(self.size.overflow),
+            "MLFLOW_GCS_UPLOAD_CHUNK_SIZE": str(UPLOAD_CHUNK_BYTES),
+            # Eight more processes and 1.4 GiB per pod, for evaluations that tracking never asks.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+        }
+
+    def stores(self, backend: T, artifacts: T) -> dict[str, T]:
+        """Where the runs and the artifacts are, under the names that MLflow reads.
+
+        `backend` is a SQLAlchemy URL that names its driver (`postgresql+psycopg2://`): it may
+        carry a password, so it belongs in a Secret. `artifacts` is a URI such as `gs://bucket/x`.
+        """
+        root = (
+            "ARTIFACTS_DESTINATION"
+            if self.artifact_access == "proxied"
+            else "DEFAULT_ARTIFACT_ROOT"
+        )
+        return {"MLFLOW_BACKEND_STORE_URI": backend, f"MLFLOW_{root}": artifacts}

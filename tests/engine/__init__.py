@@ -1,0 +1,1 @@
+"""The real Pulumi engine against a stand-in cloud that is as strict as Google."""

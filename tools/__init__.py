@@ -1,0 +1,1 @@
+"""What stands behind the Makefile: environment, Pulumi CLI, local backend, demo."""
