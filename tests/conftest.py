@@ -15,6 +15,7 @@ TOGETHER = ("local",)
 """Tiers whose tests share what takes long to start."""
 
 
+@pytest.hookimpl(tryfirst=True)  # the workers read it in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests one worker runs: those of a file go on from each other."""
     for item in items:
