@@ -5,7 +5,7 @@ ARGS   ?=
 
 run := .venv/bin/python
 # Files in parallel, the tiers in this order; ARGS=-n0 runs them one after the other, by name.
-pytest := $(run) -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+pytest := $(run) -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 export DATA
 
 .DEFAULT_GOAL := help

@@ -3,22 +3,27 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # `make` does not activate the environment, and MLflow runs a project with the `python` on PATH.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-
-TESTS = Path(__file__).parent
 
 TOGETHER = ("local",)
 """Tiers whose tests share what takes long to start."""
 
 
-@pytest.hookimpl(tryfirst=True)  # the workers read it in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests one worker runs: those of a file go on from each other."""
-    for item in items:
-        path = item.path.relative_to(TESTS)
-        tier = path.parts[0]
-        item.add_marker(pytest.mark.xdist_group(tier if tier in TOGETHER else str(path)))
+class ByFile(LoadScopeScheduling):
+    """A worker gets whole files, whose tests go on from each other, or a whole tier."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        tier = Path(file).parts[1]
+        return tier if tier in TOGETHER else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Hand the tests out in our way, whatever `--dist` says."""
+    return ByFile(config, log)
