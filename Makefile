@@ -4,12 +4,14 @@ STACK  ?= local
 ARGS   ?=
 
 run := .venv/bin/python
+# Files in parallel, the tiers in this order; ARGS=-n0 runs them one after the other, by name.
+pytest := $(run) -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 export DATA
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up preview refresh down \
 	test test-unit test-tools test-training test-engine test-local check fmt \
-	env-demo env-local env-dev
+	env-demo env-local env-dev env-cli
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,23 +35,23 @@ up preview refresh:
 down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 	@$(run) -m tools.stack down $(STACK) $(ARGS)
 
-test: check ## every check and test, fast ones first
-	@$(run) -m pytest tests/unit tests/tools tests/training tests/engine tests/local $(ARGS)
+test: check env-cli ## every check and test, fast ones first
+	@$(pytest) tests/unit tests/tools tests/training tests/local tests/engine $(ARGS)
 
 test-unit: env-dev ## the program under Pulumi's mocks: seconds
-	@$(run) -m pytest tests/unit $(ARGS)
+	@$(pytest) tests/unit $(ARGS)
 
-test-tools: env-dev ## what stands behind this Makefile
-	@$(run) -m pytest tests/tools $(ARGS)
+test-tools: env-dev env-cli ## what stands behind this Makefile
+	@$(pytest) tests/tools $(ARGS)
 
 test-training: env-dev ## the training project alone
-	@$(run) -m pytest tests/training $(ARGS)
+	@$(pytest) tests/training $(ARGS)
 
-test-engine: env-dev ## the real Pulumi engine on a stand-in cloud
-	@$(run) -m pytest tests/engine $(ARGS)
+test-engine: env-dev env-cli ## the real Pulumi engine on a stand-in cloud
+	@$(pytest) tests/engine $(ARGS)
 
-test-local: env-dev ## the local stack for real: server, database, object store, training
-	@$(run) -m pytest tests/local $(ARGS)
+test-local: env-dev env-cli ## the local stack for real: server, database, object store, training
+	@$(pytest) tests/local $(ARGS)
 
 check: env-dev ## lint, formatting, types
 	@$(run) -m ruff check .
@@ -60,6 +62,10 @@ check: env-dev ## lint, formatting, types
 fmt: env-dev ## format the code
 	@$(run) -m ruff check --fix .
 	@$(run) -m ruff format .
+
+# Before the tests, so that no two of them build it.
+env-cli: env-dev
+	@$(run) -m tools.pulumi_cli
 
 env-demo env-local env-dev:
 	@$(PYTHON) -m tools.virtualenv $(@:env-%=%)

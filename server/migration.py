@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -16,16 +17,22 @@ import mlflow
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from mlflow.db import upgrade
-from sqlalchemy import Connection, NullPool, create_engine, func, inspect, select
+from sqlalchemy import Connection, Engine, NullPool, create_engine, func, inspect, select
+from sqlalchemy.exc import OperationalError
 
 from .backup import Instance
 from .grants import grant_rows
-from .migration_contract import GIVE_UP, INSTANCE, OWNER_URL, RUNTIME_ROLE
+from .migration_contract import INSTANCE, OWNER_URL, RUNTIME_ROLE
 
 logger = logging.getLogger(__name__)
 
 LOCK = int.from_bytes(b"mlflow")
 """Key of the advisory lock. Any number serves, as long as every migration takes the same."""
+
+REACH_SECONDS = 300.0
+"""For a proxy to start, and for its rights to reach all of Google's services."""
+
+POLL_SECONDS = 5.0
 
 
 class MigrationFailed(Exception):
@@ -60,7 +67,7 @@ class Revision:
 def migrate(owner_url: str, *, runtime_role: str | None, instance: Instance | None) -> None:
     """Upgrade the schema if it is behind, with a backup first, and renew the server's rights."""
     engine = create_engine(owner_url, poolclass=NullPool)
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as database:
+    with _connect(engine).execution_options(isolation_level="AUTOCOMMIT") as database:
         # Held by the session, so it ends with this process however that ends. MLflow's own lock
         # is a file, which keeps nobody out who runs on another machine.
         database.execute(select(func.pg_advisory_lock(LOCK)))
@@ -75,6 +82,19 @@ def migrate(owner_url: str, *, runtime_role: str | None, instance: Instance | No
             with engine.begin() as owner:
                 grant_rows(owner, runtime_role)
             logger.info("Role %s may read and write rows", runtime_role)
+
+
+def _connect(engine: Engine) -> Connection:
+    deadline = time.monotonic() + REACH_SECONDS
+    while True:
+        try:
+            return engine.connect()
+        except OperationalError as error:
+            why = str(error.orig).strip()
+            if time.monotonic() > deadline:
+                raise MigrationFailed(f"The database cannot be reached: {why}") from error
+            logger.info("The database cannot be reached yet: %s", why)
+        time.sleep(POLL_SECONDS)
 
 
 def _upgrade(
@@ -125,7 +145,7 @@ def _stop(signum: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Read the environment, migrate, and say by the exit status whether to try again."""
+    """Read the environment and migrate; what went wrong is the end of the log."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     signal.signal(signal.SIGTERM, _stop)
     instance = os.environ.get(INSTANCE)
@@ -136,8 +156,8 @@ def main() -> None:
             instance=Instance.named(instance) if instance else None,
         )
     except MigrationFailed:
-        logger.exception("The migration failed and will not be tried again")
-        sys.exit(GIVE_UP)
+        logger.exception("The migration failed")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What starts a migration and what it answers: environment in, exit status out.
+"""What a migration is told, by its environment.
 
 Apart from `migration.py`, so that whoever starts one need not import MLflow.
 """
@@ -11,6 +11,3 @@ RUNTIME_ROLE = "MIGRATION_RUNTIME_ROLE"
 
 INSTANCE = "MIGRATION_INSTANCE"
 """`PROJECT:REGION:INSTANCE` to back up before an upgrade; unset where it is not Cloud SQL."""
-
-GIVE_UP = 3
-"""Exit status of a failure that another attempt would only repeat."""

@@ -3,6 +3,27 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # `make` does not activate the environment, and MLflow runs a project with the `python` on PATH.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+TOGETHER = ("local",)
+"""Tiers whose tests share what takes long to start."""
+
+
+class ByFile(LoadScopeScheduling):
+    """A worker gets whole files, whose tests go on from each other, or a whole tier."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        tier = Path(file).parts[1]
+        return tier if tier in TOGETHER else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Hand the tests out in our way, whatever `--dist` says."""
+    return ByFile(config, log)

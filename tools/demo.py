@@ -48,6 +48,7 @@ class Tracking:
         """Run an entry point of the training project and return its run's id."""
         command = [str(PYTHON.parent / "mlflow"), "run", str(TRAINING), "-e", entry_point]
         options = ["--env-manager", "local", "--experiment-name", EXPERIMENT]
+        options += ["--run-name", entry_point]
         output = logged.run(f"training-{entry_point}", [*command, *options], self.environment)
         found = re.search(r"Run \(ID '(\w+)'\) succeeded", output)
         if found is None:
@@ -146,7 +147,7 @@ MLflow {outputs["serverVersion"]} is running on this machine.
 
 Next:
   . .venv/bin/activate
-  export MLFLOW_TRACKING_URI={outputs["trackingUri"]}
+  export MLFLOW_TRACKING_URI={outputs["trackingUri"]} MLFLOW_EXPERIMENT_NAME={EXPERIMENT}
   mlflow run training --env-manager local -e hyperopt    search for a better forest
   make up STACK=dev                                      the same on Google Cloud: README.md
   make down                                              stop; runs are kept

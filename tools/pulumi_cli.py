@@ -203,3 +203,12 @@ def environment(backend: FolderBackend | None = None) -> dict[str, str]:
     # The language host asks for the plugin of every provider SDK in `.venv`, used or not.
     offline = {"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true"}
     return neutral | ours | offline | backend.variables
+
+
+if __name__ == "__main__":
+    try:
+        find()
+    except (NoPulumi, logged.CommandFailed) as problem:
+        sys.exit(f"error: {problem}")
+    except KeyboardInterrupt:
+        sys.exit(130)

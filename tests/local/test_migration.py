@@ -29,7 +29,7 @@ from sqlalchemy import URL, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from server import backup, migration
-from server.migration_contract import GIVE_UP, INSTANCE, OWNER_URL, RUNTIME_ROLE
+from server.migration_contract import INSTANCE, OWNER_URL, RUNTIME_ROLE
 from server.spec import MIGRATION_CONNECTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -338,7 +338,7 @@ def test_a_failed_upgrade_changes_nothing_and_prints_how_to_restore(
     with pytest.raises(SystemExit) as ended:
         main(monkeypatch, postgres, old, **{INSTANCE: CONNECTION_NAME})
 
-    assert ended.value.code == GIVE_UP
+    assert ended.value.code == 1
     assert postgres.revision(old) == one_before_head()
     assert "The schema is unchanged, so servers of the old version go on." in caplog.text
     assert (
@@ -355,9 +355,37 @@ def test_a_database_of_a_newer_mlflow_is_refused_untouched(
     with pytest.raises(SystemExit) as ended:
         main(monkeypatch, postgres, old, **{INSTANCE: CONNECTION_NAME})
 
-    assert ended.value.code == GIVE_UP
+    assert ended.value.code == 1
     assert "schema f00dfeed, which this MLflow does not know: a newer version" in caplog.text
     assert cloud_sql.asked == []
+
+
+def test_a_database_that_answers_late_is_waited_for(postgres, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    late = postgres.create()
+    postgres.execute("postgres", f"ALTER DATABASE {late} ALLOW_CONNECTIONS false")
+
+    def open_it(_seconds):
+        postgres.execute("postgres", f"ALTER DATABASE {late} ALLOW_CONNECTIONS true")
+
+    monkeypatch.setattr(migration.time, "sleep", open_it)
+    main(monkeypatch, postgres, late)
+
+    assert "The database cannot be reached yet" in caplog.text
+    assert postgres.revision(late) == head()
+
+
+def test_a_database_that_never_answers_ends_it_with_the_databases_own_words(
+    postgres, monkeypatch, caplog
+):
+    monkeypatch.setattr(migration, "REACH_SECONDS", 0)
+
+    with pytest.raises(SystemExit) as ended:
+        main(monkeypatch, postgres, "nowhere")
+
+    assert ended.value.code == 1
+    assert "The database cannot be reached: " in caplog.text
+    assert 'database "nowhere" does not exist' in caplog.text
 
 
 def test_a_project_name_may_hold_a_domain():

@@ -42,21 +42,18 @@ def empty_store(tmp_path_factory):
 
 @contextmanager
 def opened(empty_store, folder):
-    """A real MLflow store in a folder, set as a scientist would set it."""
+    """A real MLflow store in a folder, set as a scientist sets it: in the environment."""
     shutil.copy(empty_store, folder / "mlflow.db")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     client = mlflow.MlflowClient(uri, uri)
     experiment = client.create_experiment("flights", str(folder / "artifacts"))
-    before = mlflow.get_tracking_uri()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", uri)
         patch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
-        mlflow.set_tracking_uri(uri)
         yield client
         while mlflow.active_run():
             mlflow.end_run()
-        mlflow.set_tracking_uri(before)
 
 
 @pytest.fixture
