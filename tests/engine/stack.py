@@ -19,7 +19,7 @@ NOT_PART_OF_THE_PROGRAM = (".*", "__pycache__", "tests", "docs", "benchmarks")
 
 
 PROJECT = "acme-ml-123456"
-"""The one thing that the committed stack files leave to the user."""
+"""The one thing that the committed stack files for Google Cloud leave to the user."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Stack:
         shutil.copytree(ROOT, self.program, ignore=ignored)
         self.environment = {**pulumi_cli.environment(self.backend), **cloud.environment}
         self.pulumi("stack", "init", name)
-        self.set("project", PROJECT)
+        if "platform: gke" in (self.program / f"Pulumi.{name}.yaml").read_text():
+            self.set("project", PROJECT)
 
     def set(self, key: str, value: object) -> None:
         """Change one setting, `database.tier` for example, as a person would."""
