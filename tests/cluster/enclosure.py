@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,7 +43,6 @@ class Plan:
     """What an enclosure is to run."""
 
     command: list[str]
-    environment: dict[str, str]
     link: Link | None
     """Its wire to this machine; without one it shares this machine's network."""
 
@@ -96,7 +95,6 @@ class Enclosure:
     def opened(
         self,
         command: Sequence[str],
-        environment: Mapping[str, str],
         ready: Callable[[], bool],
         *,
         network: bool,
@@ -107,7 +105,7 @@ class Enclosure:
         However its owner ends, the enclosure does too, unless what this yields was called before.
         """
         link = Link.choose(self.id) if network else None
-        keeper = self._start(Plan(list(command), dict(environment), link))
+        keeper = self._start(Plan(list(command), link))
         stdin = cast(IO[bytes], keeper.stdin)
         let_go = False
 

@@ -53,7 +53,6 @@ def _keep(enclosure: Enclosure) -> int:
     with enclosure.log.open("ab") as log:
         child = subprocess.Popen(
             [*unshare, *namespaces, *(["--net"] if plan.link else []), *inside],
-            env=plan.environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
