@@ -141,6 +141,8 @@ class Enclosure:
 
     def tail(self) -> str:
         """The end of the log, to show beside an error."""
+        if not self.log.exists():
+            return "Somebody ended it."
         lines = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
         return "\n".join([f"The last lines of {self.log}:", *(f"    {line}" for line in lines)])
 

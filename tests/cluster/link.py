@@ -69,6 +69,4 @@ def _json(*arguments: str) -> Any:
 
 
 def _ip(*arguments: str) -> str:
-    return subprocess.run(
-        ["ip", *arguments], stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    return subprocess.run(["ip", *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout

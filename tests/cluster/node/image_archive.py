@@ -35,9 +35,7 @@ def write(
     return file
 
 
-def _layer(
-    program: Path, target: str, links: Sequence[str], files: Mapping[str, str]
-) -> bytes:
+def _layer(program: Path, target: str, links: Sequence[str], files: Mapping[str, str]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as layer:
         for name, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777)):
