@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.cluster.enclosure import Enclosure
 from tests.cluster.node import binaries
@@ -20,6 +19,11 @@ class Node:
     """One node, known by the name of its enclosure."""
 
     name: str
+
+    @classmethod
+    def fresh(cls) -> "Node":
+        """One of its own, whoever else has one."""
+        return cls(Enclosure.fresh("node").folder.name)
 
     @property
     def enclosure(self) -> Enclosure:
