@@ -61,12 +61,14 @@ def shell(script: str, **more: object) -> dict:
     return CONTAINER | {"name": "main", "command": ["sh", "-euc", script], **more}
 
 
-def job(spec: dict) -> dict:
+def job(spec: dict, labels: dict[str, str]) -> dict:
+    """A Job that is tried once."""
+    template = {"metadata": {"labels": labels}, "spec": spec | {"restartPolicy": "Never"}}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": "job"},
-        "spec": {"backoffLimit": 0, "template": {"spec": spec | {"restartPolicy": "Never"}}},
+        "spec": {"backoffLimit": 0, "template": template},
     }
 
 
@@ -82,11 +84,11 @@ def apply(cluster, namespace) -> Callable[..., None]:
 
 
 @pytest.fixture
-def printed(cluster, namespace, apply) -> Callable[[dict], str]:
+def printed(cluster, namespace, apply) -> Callable[..., str]:
     """Run a Job of one pod to its end and return what it printed."""
 
-    def run(spec: dict) -> str:
-        apply(job(spec))
+    def run(spec: dict, **labels: str) -> str:
+        apply(job(spec, labels))
         wait = ["wait", "--for=condition=Complete", "job/job", "--timeout=120s"]
         cluster.kubectl("--namespace", namespace, *wait)
         return str(cluster.kubectl("--namespace", namespace, "logs", "job/job", "-c", "main"))
@@ -95,37 +97,66 @@ def printed(cluster, namespace, apply) -> Callable[[dict], str]:
 
 
 def test_a_job_without_root_and_with_a_native_sidecar_completes(printed):
-    script = "wget -qO- http://localhost:8080/passwd; id -u; ! touch /tmp/x; ! touch /x"
+    writable = "for place in / /tmp; do touch $place/x 2>/dev/null && exit 1; done"
+    script = f"{writable}; wget -qO- http://localhost:8080/passwd; id -u"
     started = WEB | {"startupProbe": WEB["readinessProbe"]}
 
     lines = printed(pod(shell(script), sidecars=(started,))).splitlines()
 
     assert lines[0].startswith("root:")
-    assert "65532" in lines
+    assert lines[-1] == "65532"
+
+
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web"},
+    "spec": {
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": pod(WEB)},
+    },
+}
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web"},
+    "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+}
+FETCH = "timeout 5 wget -qO- http://web/passwd"
 
 
 def test_a_service_is_known_by_its_name_and_answers(cluster, namespace, apply, printed):
+    apply(DEPLOYMENT, SERVICE)
+    cluster.kubectl("--namespace", namespace, "rollout", "status", "deploy/web", "--timeout=120s")
+
+    assert printed(pod(shell(FETCH))).startswith("root:")
+
+
+@ours
+def test_a_network_policy_holds_for_who_is_not_named_in_it(cluster, namespace, apply, printed):
+    friend = {"podSelector": {"matchLabels": {"app": "friend"}}}
     apply(
+        DEPLOYMENT,
+        SERVICE,
         {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
             "metadata": {"name": "web"},
             "spec": {
-                "replicas": 2,
-                "selector": {"matchLabels": {"app": "web"}},
-                "template": {"metadata": {"labels": {"app": "web"}}, "spec": pod(WEB)},
+                "podSelector": {"matchLabels": {"app": "web"}},
+                "policyTypes": ["Ingress"],
+                "ingress": [{"from": [friend], "ports": [{"port": 8080}]}],
             },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "web"},
-            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
         },
     )
     cluster.kubectl("--namespace", namespace, "rollout", "status", "deploy/web", "--timeout=120s")
 
-    assert printed(pod(shell("wget -qO- http://web/passwd"))).startswith("root:")
+    refused = f"while {FETCH}; do sleep 1; done; echo refused"  # soon after the pod is known
+    assert printed(pod(shell(refused))).endswith("refused\n")
+    cluster.kubectl("--namespace", namespace, "delete", "job/job", "--timeout=60s")
+    allowed = f"until {FETCH}; do sleep 1; done; echo allowed"
+    assert printed(pod(shell(allowed)), app="friend").endswith("allowed\n")
 
 
 def test_a_claim_gets_a_volume_that_goes_when_the_claim_does(cluster, namespace, apply, printed):
