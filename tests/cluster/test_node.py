@@ -6,30 +6,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.cluster import requirements, traces
 from tests.cluster.cluster import GIVEN
 from tests.cluster.conftest import possible
 from tests.cluster.ending import ended, processes, until
 from tests.cluster.node.node import Node
+from tests.cluster.pods import CONTAINER, pod, shell
 from tools.project import ROOT
-
-CONTAINER = {
-    "image": "busybox",
-    "imagePullPolicy": "IfNotPresent",
-    "securityContext": {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    },
-}
-"""As a namespace demands it that takes `restricted` pods only."""
 
 WEB = CONTAINER | {
     "name": "web",
@@ -39,61 +28,6 @@ WEB = CONTAINER | {
 """Serves its /etc, and ends when it is told to."""
 
 ours = pytest.mark.skipif(GIVEN in os.environ, reason=f"the cluster of {GIVEN} is not ours")
-
-
-def pod(*containers: dict, sidecars: tuple[dict, ...] = (), **more: object) -> dict:
-    """The specification of a pod that does not run as root."""
-    return {
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "fsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "initContainers": [sidecar | {"restartPolicy": "Always"} for sidecar in sidecars],
-        "containers": list(containers),
-        **more,
-    }
-
-
-def shell(script: str, **more: object) -> dict:
-    """A container that runs a script."""
-    return CONTAINER | {"name": "main", "command": ["sh", "-euc", script], **more}
-
-
-def job(spec: dict, labels: dict[str, str]) -> dict:
-    """A Job that is tried once."""
-    template = {"metadata": {"labels": labels}, "spec": spec | {"restartPolicy": "Never"}}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "job"},
-        "spec": {"backoffLimit": 0, "template": template},
-    }
-
-
-@pytest.fixture
-def apply(cluster, namespace) -> Callable[..., None]:
-    """Create objects in the namespace of the test."""
-
-    def create(*objects: dict) -> None:
-        text = yaml.safe_dump_all(objects)
-        cluster.kubectl("--namespace", namespace, "apply", "--filename=-", stdin=text)
-
-    return create
-
-
-@pytest.fixture
-def printed(cluster, namespace, apply) -> Callable[..., str]:
-    """Run a Job of one pod to its end and return what it printed."""
-
-    def run(spec: dict, **labels: str) -> str:
-        apply(job(spec, labels))
-        wait = ["wait", "--for=condition=Complete", "job/job", "--timeout=120s"]
-        cluster.kubectl("--namespace", namespace, *wait)
-        return str(cluster.kubectl("--namespace", namespace, "logs", "job/job", "-c", "main"))
-
-    return run
 
 
 def test_a_job_without_root_and_with_a_native_sidecar_completes(printed):
@@ -218,6 +152,7 @@ def test_a_pod_reaches_what_the_tests_serve(cluster, printed, tmp_path):
 OWNER = """
 import sys, time
 from tests.cluster.node.node import Node
+from tests.cluster.pods import CONTAINER, pod, shell
 with Node(sys.argv[1]).started():
     time.sleep(600)
 """
