@@ -8,7 +8,8 @@ export DATA
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up preview refresh down \
-	test test-unit test-tools test-training test-engine test-local check fmt \
+	test test-unit test-tools test-training test-engine test-local test-cluster check fmt \
+	cluster cluster-down \
 	env-demo env-local env-dev
 
 help: ## list what can be made
@@ -34,7 +35,8 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 	@$(run) -m tools.stack down $(STACK) $(ARGS)
 
 test: check ## every check and test, fast ones first
-	@$(run) -m pytest tests/unit tests/tools tests/training tests/engine tests/local $(ARGS)
+	@$(run) -m pytest tests/unit tests/tools tests/training tests/engine tests/local \
+		tests/cluster $(ARGS)
 
 test-unit: env-dev ## the program under Pulumi's mocks: seconds
 	@$(run) -m pytest tests/unit $(ARGS)
@@ -50,6 +52,15 @@ test-engine: env-dev ## the real Pulumi engine on a stand-in cloud
 
 test-local: env-dev ## the local stack for real: server, database, object store, training
 	@$(run) -m pytest tests/local $(ARGS)
+
+test-cluster: env-dev ## real pods, on a Kubernetes of their own or the one of TEST_KUBECONFIG
+	@$(run) -m pytest tests/cluster $(ARGS)
+
+cluster: env-dev ## start a whole Kubernetes on this machine (Linux, root)
+	@$(run) -m tests.cluster.node up
+
+cluster-down: env-dev ## end it, with all that runs on it
+	@$(run) -m tests.cluster.node down
 
 check: env-dev ## lint, formatting, types
 	@$(run) -m ruff check .
