@@ -16,7 +16,7 @@ ROOT = Path("/sys/fs/cgroup")
 CONTROLLERS = {"cpu", "cpuset", "io", "memory", "pids"}
 """What the groups of pods must be able to limit, as version 2 of control groups calls it."""
 
-PATIENCE = 30
+PATIENCE = 120
 """Seconds for killed processes to be gone, which may have to give back much memory."""
 
 

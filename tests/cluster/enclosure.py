@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -30,8 +31,8 @@ PLACE = LOCAL / "cluster"
 
 TAIL_LINES = 20
 POLL_SECONDS = 0.1
-PATIENCE = 60
-"""Seconds to end."""
+PATIENCE = 180
+"""Seconds to end. It takes two or three, of a machine that has nothing else to do."""
 
 
 class NotStarted(Exception):
@@ -57,6 +58,11 @@ class Enclosure:
     def named(cls, name: str) -> "Enclosure":
         """The one of a name in this checkout."""
         return cls(PLACE / name)
+
+    @classmethod
+    def fresh(cls, purpose: str) -> "Enclosure":
+        """One that nobody has yet."""
+        return cls.named(f"{purpose}-{secrets.token_hex(4)}")
 
     @property
     def id(self) -> str:

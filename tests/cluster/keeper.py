@@ -18,7 +18,7 @@ from types import FrameType
 from tests.cluster.enclosure import Enclosure
 
 POLL_SECONDS = 0.1
-PATIENCE = 30
+PATIENCE = 60
 """Seconds for the kernel to make namespaces on a busy machine."""
 
 
@@ -49,7 +49,7 @@ def _keep(enclosure: Enclosure) -> int:
     # The kernel ends `unshare` with us, and with `unshare` the first process of the enclosure.
     unshare = ["setpriv", "--pdeathsig", "KILL", "unshare", "--kill-child", "--mount-proc"]
     namespaces = ["--fork", "--pid", "--mount", "--cgroup", "--uts"]
-    inside = [sys.executable, "-m", "tests.cluster.inside", str(enclosure.folder), *plan.command]
+    inside = [sys.executable, "-m", "tests.cluster.inside", str(enclosure.folder)]
     with enclosure.log.open("ab") as log:
         child = subprocess.Popen(
             [*unshare, *namespaces, *(["--net"] if plan.link else []), *inside],

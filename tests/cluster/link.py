@@ -2,7 +2,7 @@
 
 import ipaddress
 import json
-import random
+import secrets
 import subprocess
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,7 @@ class Link:
         """A link with addresses that no interface or route of this machine has a part in."""
         taken = _taken()
         while True:
-            network = ipaddress.ip_network((random.randrange(2**15) * 4 + int(POOL[0]), 30))
+            network = ipaddress.ip_network((secrets.randbelow(2**15) * 4 + int(POOL[0]), 30))
             if not any(network.overlaps(other) for other in taken):
                 return cls(name, str(network[1]), str(network[2]))
 

@@ -2,8 +2,8 @@
 
 import sys
 
+from tests.cluster import requirements
 from tests.cluster.enclosure import NotStarted
-from tests.cluster.node import requirements
 from tests.cluster.node.binaries import NoBinaries
 from tests.cluster.node.node import Node
 
@@ -11,13 +11,13 @@ NAME = "cluster"
 USAGE = "type: make cluster, or make cluster-down"
 
 
-def up() -> None:
+def up(name: str = NAME) -> None:
     """Start it, or find it running, and say how to use it."""
-    node = Node(NAME)
+    node = Node(name)
     if node.running:
         print("A Kubernetes node of this checkout is running.")
     else:
-        requirements.check()
+        requirements.check(requirements.NODE)
         with node.started() as let_go:
             let_go()
     kubectl = node.layout.binary("kubectl")
@@ -25,9 +25,9 @@ def up() -> None:
     print(f"export KUBECONFIG={node.layout.admin}")
 
 
-def down() -> None:
+def down(name: str = NAME) -> None:
     """End it, with all that ran on it."""
-    node = Node(NAME)
+    node = Node(name)
     if node.enclosure.running:
         node.enclosure.close()
         print("The node is gone, and all that was on it.")
@@ -37,7 +37,7 @@ def down() -> None:
 
 if __name__ == "__main__":
     try:
-        {"up": up, "down": down}[sys.argv[1]]()
+        {"up": up, "down": down}[sys.argv[1]](*sys.argv[2:])
     except (requirements.CannotRun, NoBinaries, NotStarted) as problem:
         sys.exit(f"error: {problem}")
     except (IndexError, KeyError):

@@ -14,15 +14,15 @@ from functools import cached_property
 from pathlib import Path
 
 from tests.cluster.enclosure import Enclosure
+from tests.cluster.images import registry, store
 from tests.cluster.inside import mount
 from tests.cluster.link import Link
-from tests.cluster.node import containerd, etcd, images, kubeconfig, registry, storage
+from tests.cluster.node import containerd, etcd, images, kubeconfig, storage
 from tests.cluster.node.certificates import Authority
 from tests.cluster.node.control_plane import ControlPlane
 from tests.cluster.node.kubelet import TUNED, Kubelet
-from tests.cluster.node.layout import CONTAINERD, DNS, DOMAIN, NAME, Layout
-from tests.cluster.node.programs import Ended, Programs
-from tools.project import cache
+from tests.cluster.node.layout import CONTAINERD, DNS, DOMAIN, NAME, REGISTRY, Layout
+from tests.cluster.programs import Ended, Programs
 
 MANIFESTS = [Path(__file__).with_name(name) for name in ("dns.yaml", "storage.yaml")]
 POLL_SECONDS = 0.5
@@ -34,6 +34,8 @@ class Machine:
 
     layout: Layout
     link: Link
+    images: Path
+    """What was pushed to a registry of this machine."""
 
     @cached_property
     def programs(self) -> Programs:
@@ -51,7 +53,8 @@ class Machine:
         self.prepare()
         self.programs.start("etcd", etcd.command())
         self.programs.start("containerd", containerd.command())
-        self.programs.start("registry", registry.command(cache() / "registry"))
+        serve = registry.command(self.images, REGISTRY, readonly=True)
+        self.programs.start("registry", serve)
         with ThreadPoolExecutor() as beside:
             loaded = beside.submit(self.load_images)
             self.start_control_plane()
@@ -126,12 +129,13 @@ def main(folder: Path, binaries: Path) -> None:
     """Be the node until one of its programs ends."""
     link = Enclosure(folder).plan.link
     assert link is not None, "a node needs a network of its own"
-    machine = Machine(Layout(folder, binaries, link.host, link.node), link)
-    machine.start()
-    machine.layout.ready.touch()
-    while True:
-        machine.programs.check()
-        time.sleep(POLL_SECONDS)
+    with store.shared(store.PUSHED) as pushed:
+        machine = Machine(Layout(folder, binaries, link.host, link.node), link, pushed)
+        machine.start()
+        machine.layout.ready.touch()
+        while True:
+            machine.programs.check()
+            time.sleep(POLL_SECONDS)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,11 @@ class Node:
 
     name: str
 
+    @classmethod
+    def fresh(cls) -> "Node":
+        """One of its own, whoever else has one."""
+        return cls(Enclosure.fresh("node").folder.name)
+
     @property
     def enclosure(self) -> Enclosure:
         """What keeps it apart from this machine."""

@@ -1,9 +1,9 @@
-"""The long-running programs that a node is made of."""
+"""The long-running programs that an enclosure is there for."""
 
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ TAIL_LINES = 8
 
 
 class Ended(Exception):
-    """One of the programs ended; without it the node is none."""
+    """One of the programs ended; without it the others are of no use."""
 
 
 @dataclass
@@ -22,13 +22,15 @@ class Programs:
     logs: Path
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
-    def start(self, name: str, command: Sequence[str]) -> None:
+    def start(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
         """Start one."""
         with self._log(name).open("wb") as log:
             self.running[name] = subprocess.Popen(
                 command,
                 # Without the proxies of this machine: everything they reach is here.
-                env={"PATH": os.environ["PATH"], "HOME": "/run"},
+                env={"PATH": os.environ["PATH"], "HOME": "/run", **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -42,7 +44,7 @@ class Programs:
                 raise Ended("\n".join([f"{name} ended with {process.returncode}:", *lines]))
 
     def wait(self, fact: Callable[[], bool]) -> None:
-        """Wait until something holds, as long as they all run. Who waits for the node counts."""
+        """Wait until something holds, as long as they all run. Who opened the enclosure counts."""
         while not fact():
             self.check()
             time.sleep(POLL_SECONDS)
