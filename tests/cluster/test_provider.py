@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from tools import pulumi_cli
 
+from .cluster import Cluster
 from .engine import Engine, Kept, NotReady, Refused
 from .provider import ClusterProvider, cloud_on
 from .provider.api_server import ApiServer
@@ -22,9 +22,9 @@ PASSWORD = "correct-horse-battery-staple"
 SHELL = ["/bin/busybox", "sh", "-c"]
 
 
-@pytest.fixture(scope="session")
-def kubeconfig() -> str:
-    return os.environ["TEST_KUBECONFIG"]
+@pytest.fixture(scope="module")
+def kubeconfig(cluster: Cluster) -> str:
+    return str(cluster.kubeconfig)
 
 
 @pytest.fixture(scope="module")
