@@ -46,12 +46,12 @@ def api(cluster) -> client.ApiClient:
 
 @pytest.fixture
 def namespace(cluster) -> Iterator[str]:
-    """An empty namespace with the strictest rules for pods; gone afterwards, with all in it."""
+    """An empty namespace with the strictest rules for pods; afterwards it goes, with all in it."""
     name = f"test-{secrets.token_hex(4)}"
     cluster.kubectl("create", "namespace", name)
     cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield name
-    cluster.kubectl("delete", "namespace", name, "--timeout=120s")
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.node.containerd import CNI_PROGRAMS
@@ -57,3 +58,10 @@ def check(programs: Mapping[str, str]) -> None:
         )
     if not os.access("/sys/fs/cgroup", os.W_OK) or not Path("/proc/cgroups").exists():
         raise CannotRun(f"the control groups of this machine cannot be written. {ELSEWHERE}")
+
+
+@contextmanager
+def checked(programs: Mapping[str, str]) -> Iterator[None]:
+    """The same, as a context."""
+    check(programs)
+    yield
