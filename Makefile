@@ -10,7 +10,8 @@ export DATA
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up preview refresh down \
-	test test-unit test-tools test-training test-engine test-local check fmt \
+	test test-unit test-tools test-training test-engine test-local test-cluster check fmt \
+	cluster cluster-down \
 	env-demo env-local env-dev env-cli
 
 help: ## list what can be made
@@ -36,7 +37,7 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 	@$(run) -m tools.stack down $(STACK) $(ARGS)
 
 test: check env-cli ## every check and test, fast ones first
-	@$(pytest) tests/unit tests/tools tests/training tests/local tests/engine $(ARGS)
+	@$(pytest) tests/unit tests/tools tests/training tests/local tests/cluster tests/engine $(ARGS)
 
 test-unit: env-dev ## the program under Pulumi's mocks: seconds
 	@$(pytest) tests/unit $(ARGS)
@@ -52,6 +53,15 @@ test-engine: env-dev env-cli ## the real Pulumi engine on a stand-in cloud
 
 test-local: env-dev env-cli ## the local stack for real: server, database, object store, training
 	@$(pytest) tests/local $(ARGS)
+
+test-cluster: env-dev env-cli ## real pods, on a Kubernetes of their own or the one of TEST_KUBECONFIG
+	@$(pytest) tests/cluster $(ARGS)
+
+cluster: env-dev ## start a whole Kubernetes on this machine (Linux, root)
+	@$(run) -m tests.cluster.node up
+
+cluster-down: env-dev ## end it, with all that runs on it
+	@$(run) -m tests.cluster.node down
 
 check: env-dev ## lint, formatting, types
 	@$(run) -m ruff check .

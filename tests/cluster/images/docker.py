@@ -1,0 +1,120 @@
+"""Docker's client with something to talk to, and a registry to push to."""
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.build_context import BuildContext
+from tests.cluster import requirements
+from tests.cluster.enclosure import Enclosure
+from tests.cluster.images import base, store
+from tests.cluster.images.podman import Podman
+from tools import progress
+from tools.project import PYTHON
+
+START_SECONDS = 120
+GIVEN = "TEST_REGISTRY"
+BASE = "localhost/mlflow-platform-base"
+
+
+@dataclass(frozen=True)
+class Docker:
+    """What a shell needs for `docker build` and `docker push` to work."""
+
+    environment: dict[str, str]
+    """To be added to one's own."""
+    registry: str
+    """Where to push, and what nodes pull from."""
+    base: str | None
+    """An image with Python to build on; nothing where the Dockerfile's own can be pulled."""
+
+    def run(self, *arguments: str) -> str:
+        """Run Docker's client and return what it printed."""
+        ended = subprocess.run(
+            ["docker", *arguments],
+            env=os.environ | self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, f"docker {' '.join(arguments)}:\n{ended.stdout}{ended.stderr}"
+        return ended.stdout
+
+    def image(self, name: str, folder: str, **arguments: str) -> str:
+        """Build and push one of our folders, unless it is there, and return it by its digest."""
+        base = {"BASE": self.base} if self.base else {}
+        context = BuildContext(folder, base | arguments)
+        image = f"{self.registry}/{name}"
+        if self.digest(f"{image}:{context.tag}") is None:
+            with (
+                progress.step(f"Image {name}", expect="one to three minutes, once"),
+                tempfile.TemporaryDirectory() as source,
+            ):
+                context.copy_to(Path(source))
+                options = [f"--build-arg={k}={v}" for k, v in context.arguments.items()]
+                self.run("build", f"--tag={image}:{context.tag}", *options, source)
+                self.run("push", f"{image}:{context.tag}")
+        return f"{image}@{self.digest(f'{image}:{context.tag}')}"
+
+    def digest(self, image: str) -> str | None:
+        """What the registry knows of a tag."""
+        # It is asked without TLS where it is on loopback, but only if one says so.
+        inspect = ["docker", "manifest", "inspect", "--insecure", "--verbose", image]
+        environment = os.environ | self.environment
+        ended = subprocess.run(inspect, env=environment, capture_output=True, check=False)
+        return json.loads(ended.stdout)["Descriptor"]["digest"] if ended.returncode == 0 else None
+
+
+@contextmanager
+def started() -> Iterator[Docker]:
+    """A daemon and a registry for as long as the context lasts; what they hold is kept.
+
+    With a cluster that was given, the registry is one that it pulls from, and Docker the user's.
+    """
+    if registry := os.environ.get(GIVEN):
+        yield Docker({}, registry, None)
+        return
+    if os.environ.get("TEST_KUBECONFIG"):
+        raise requirements.CannotRun(
+            f"TEST_KUBECONFIG is set, and {GIVEN} is not. It is to name a registry that Docker may "
+            f"push to and the cluster pulls from, as in: export {GIVEN}=localhost:5001"
+        )
+    requirements.check(requirements.IMAGES)
+    archive = base.archive()
+    enclosure = Enclosure.fresh("images")
+    with store.own("built") as built:
+        podman = Podman(enclosure.folder, built)
+        registry = f"127.0.0.1:{_free_port()}"
+        module = [str(PYTHON), "-m", "tests.cluster.images.serve"]
+        command = [*module, str(enclosure.folder), str(built), registry]
+        ready = enclosure.folder / "ready"
+        with enclosure.opened(command, ready.exists, network=False, within=START_SECONDS):
+            environment = {
+                "DOCKER_HOST": f"unix://{podman.socket}",
+                "DOCKER_CONFIG": str(enclosure.folder / "docker"),
+                # The other builder is a plug-in that podman does not serve.
+                "DOCKER_BUILDKIT": "0",
+            }
+            docker = Docker(environment, registry, f"{BASE}:{base.root().name}")
+            _load_base(docker, archive)
+            yield docker
+
+
+def _load_base(docker: Docker, archive: Path) -> None:
+    images = docker.run("image", "ls", "--format={{json .}}").splitlines()
+    known = {f"{image['Repository']}:{image['Tag']}" for image in map(json.loads, images)}
+    if docker.base not in known:
+        docker.run("import", str(archive), str(docker.base))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

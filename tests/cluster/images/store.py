@@ -1,0 +1,63 @@
+"""Images that were built or pushed, kept from one run of the tests to the next."""
+
+import fcntl
+import itertools
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+from tools.project import cache
+
+LIMIT = 12 * 2**30
+"""Bytes that a store may hold when it is opened; a larger one begins anew."""
+
+PUSHED = "registry"
+"""What a registry serves. Many may use it at once."""
+
+
+@contextmanager
+def shared(name: str) -> Iterator[Path]:
+    """A store that others may use too."""
+    with ExitStack() as stack:
+        lock = stack.enter_context((_folder() / f"{name}.lock").open("w"))
+        store = _folder() / name
+        if _locked(lock, fcntl.LOCK_EX):
+            _bound(store)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        store.mkdir(exist_ok=True)
+        yield store
+
+
+@contextmanager
+def own(name: str) -> Iterator[Path]:
+    """A store for one user at a time: the first that nobody has."""
+    for number in itertools.count():
+        with (_folder() / f"{name}-{number}.lock").open("w") as lock:
+            if _locked(lock, fcntl.LOCK_EX):
+                store = _folder() / f"{name}-{number}"
+                _bound(store)
+                store.mkdir(exist_ok=True)
+                yield store
+                return
+
+
+def _folder() -> Path:
+    folder = cache() / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _bound(store: Path) -> None:
+    files = (file for file in store.rglob("*") if file.is_file() and not file.is_symlink())
+    if store.exists() and sum(file.stat().st_blocks * 512 for file in files) > LIMIT:
+        shutil.rmtree(store)
+
+
+def _locked(lock: "IO[str]", how: int) -> bool:
+    try:
+        fcntl.flock(lock, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

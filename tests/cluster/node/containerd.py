@@ -1,0 +1,82 @@
+"""What runs the pods' containers, and the images that it takes."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.cluster.node.layout import (
+    CNI_CONFIGURATION,
+    CONTAINERD,
+    GATEWAY,
+    PODS,
+    REGISTRIES,
+    REGISTRY,
+)
+
+CNI_PROGRAMS = "/usr/lib/cni"
+"""Where Debian puts them."""
+
+CONFIGURATION = f"""
+version = 2
+root = "/var/lib/containerd"
+state = "/run/containerd"
+[grpc]
+address = "{CONTAINERD}"
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "docker.io/library/busybox:latest"
+restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "{CNI_PROGRAMS}"
+conf_dir = "{CNI_CONFIGURATION}"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+SystemdCgroup = false
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = "{REGISTRIES}"
+"""
+
+MIRROR = f"""
+server = "http://{REGISTRY}"
+[host."http://{REGISTRY}"]
+capabilities = ["pull", "resolve"]
+"""
+"""For every registry there is: an image keeps the name that it has in production."""
+
+BRIDGE = {
+    "cniVersion": "1.0.0",
+    "name": "pods",
+    "plugins": [
+        {
+            "type": "bridge",
+            "bridge": "pods",
+            "isGateway": True,
+            "ipMasq": True,
+            "hairpinMode": True,
+            "ipam": {
+                "type": "host-local",
+                "ranges": [[{"subnet": PODS, "gateway": GATEWAY}]],
+                "routes": [{"dst": "0.0.0.0/0"}],
+            },
+        },
+        {"type": "portmap", "capabilities": {"portMappings": True}},
+    ],
+}
+
+
+def command() -> list[str]:
+    """Run it, with nothing of what this machine has configured."""
+    file = Path("/run/containerd.toml")
+    file.write_text(CONFIGURATION)
+    CNI_CONFIGURATION.mkdir()
+    (CNI_CONFIGURATION / "10-pods.conflist").write_text(json.dumps(BRIDGE))
+    mirror = REGISTRIES / "_default" / "hosts.toml"
+    mirror.parent.mkdir(parents=True)
+    mirror.write_text(MIRROR)
+    return ["containerd", f"--config={file}", "--log-level=warn"]
+
+
+def load(archive: Path) -> None:
+    """Take an image from a file; it is there afterwards."""
+    ctr = ["ctr", f"--address={CONTAINERD}", "--namespace=k8s.io"]
+    subprocess.run([*ctr, "images", "import", str(archive)], check=True)
