@@ -25,6 +25,8 @@ class BuildContext:
     """Below the project's folder, which is elsewhere on every machine."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     """Build arguments."""
+    architecture: str | None = "amd64"
+    """CPU of the machines that run the image; nothing for this machine's own."""
 
     @property
     def tag(self) -> str:
@@ -32,6 +34,8 @@ class BuildContext:
         digest = hashlib.sha256()
         for name, value in sorted(self.arguments.items()):
             digest.update(f"argument {name}={value}\0".encode())
+        if self.architecture not in ("amd64", None):
+            digest.update(f"architecture {self.architecture}\0".encode())
         for path in self.files():
             content = hashlib.sha256((ROOT / self.folder / path).read_bytes()).hexdigest()
             digest.update(f"{self._mode(path):o} {path} {content}\0".encode())

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from .build_context import BuildContext
 
@@ -28,6 +28,8 @@ NO_RIGHTS_YET = re.compile(r"PERMISSION_DENIED|Error 403|does not have .*(permis
 
 LOG_LINES = 25
 
+LOOPBACK = re.compile(r"(localhost|127\.[\d.]+|\[::1\])[:/]")
+
 
 class NotBuilt(Exception):
     """An image that could not be built or looked up; the message ends with what to do."""
@@ -39,11 +41,14 @@ class NotBuilt(Exception):
 class Builder(Protocol):
     """What builds images and knows those that are there."""
 
-    def digest(self, image: str, tag: str) -> str | None:
-        """The digest of a tag in the registry; nothing where the tag is not there."""
+    place: ClassVar[str]
+    """Where it puts them, in words."""
+
+    def reference(self, image: str, tag: str) -> str | None:
+        """How pods name the image; nothing where it is not yet where they look for it."""
 
     def build(self, context: BuildContext, image: str, tag: str) -> None:
-        """Build for the nodes' architecture and push."""
+        """Build for the nodes' architecture and put it there."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,9 @@ class CloudBuild:
     """E-mail address of the account that builds."""
     staging: str
     """Bucket that the context is sent through."""
+    place: ClassVar[str] = "the registry"
 
-    def digest(self, image: str, tag: str) -> str | None:
+    def reference(self, image: str, tag: str) -> str | None:
         """Ask Artifact Registry itself: `gcloud artifacts docker images describe` asks Container
         Analysis as well, which few projects have enabled."""
         host, project, name = image.split("/")
@@ -71,7 +77,7 @@ class CloudBuild:
             entry["tag"].rpartition("/")[2]: entry["version"].rpartition("/")[2]
             for entry in json.loads(listed)
         }
-        return digests.get(tag)
+        return f"{image}@{digests[tag]}" if tag in digests else None
 
     def build(self, context: BuildContext, image: str, tag: str) -> None:
         """Send the context, and wait until the image is in the registry."""
@@ -138,42 +144,124 @@ class CloudBuild:
 class Docker:
     """Docker on this machine builds, also for nodes of another architecture than its own."""
 
-    def digest(self, image: str, tag: str) -> str | None:
+    place: ClassVar[str] = "the registry"
+
+    def reference(self, image: str, tag: str) -> str | None:
         """Ask the registry, not the images on this machine."""
+        # Docker pushes to a loopback address without TLS, but asks there only when told.
+        plain = ["--insecure"] if LOOPBACK.match(image) else []
         try:
-            answer = run("docker", "manifest", "inspect", "--verbose", f"{image}:{tag}")
+            answer = run("docker", "manifest", "inspect", *plain, "--verbose", f"{image}:{tag}")
         except Failed as failure:
             if re.search(r"no such manifest|manifest unknown|name unknown", failure.output):
                 return None
             raise failure.explained(f"The registry could not be asked for {image}.") from None
-        return str(json.loads(answer)["Descriptor"]["digest"])
+        return f"{image}@{json.loads(answer)['Descriptor']['digest']}"
 
     def build(self, context: BuildContext, image: str, tag: str) -> None:
         """Build from the context alone, and push."""
-        arguments = [f"--build-arg={k}={v}" for k, v in context.arguments.items()]
-        # With an attestation the tag would name a list of manifests instead of the image.
-        settings = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
-        name = f"{image}:{tag}"
         try:
-            with tempfile.TemporaryDirectory() as folder:
-                context.copy_to(Path(folder))
-                build = ["build", "--platform=linux/amd64", f"--tag={name}", *arguments, folder]
-                run("docker", *build, settings=settings)
-            run("docker", "push", name)
+            docker_build(context, f"{image}:{tag}")
+            run("docker", "push", f"{image}:{tag}")
         except Failed as failure:
             raise failure.explained(f"{image} was not built.") from None
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """Docker on this machine builds, and the nodes of a cluster on this machine are handed the
+    image: no registry. Pods name it by its tag, which is the hash of its content."""
+
+    tool: str
+    """What runs the cluster: `kind`, `minikube`, `microk8s` or `docker-desktop`."""
+    cluster: str
+    """What the tool calls it."""
+    place: ClassVar[str] = "the cluster"
+
+    def reference(self, image: str, tag: str) -> str | None:
+        """Ask each node."""
+        name = f"{image}:{tag}"
+        try:
+            found = all(name in images.split() for images in self._images())
+        except Failed as failure:
+            raise failure.explained(f"The cluster could not be asked for {image}.") from None
+        return name if found else None
+
+    def build(self, context: BuildContext, image: str, tag: str) -> None:
+        """Build from the context alone, and hand it over."""
+        name = f"{image}:{tag}"
+        try:
+            docker_build(context, name)
+            self._load(name)
+        except Failed as failure:
+            raise failure.explained(f"{image} was not built.") from None
+
+    def _images(self) -> list[str]:
+        """The images of each node."""
+        match self.tool:
+            case "kind":
+                nodes = run("kind", "get", "nodes", "--name", self.cluster).split()
+                if not nodes:
+                    raise NotBuilt(
+                        f"There is no kind cluster {self.cluster}. "
+                        f"Type: kind create cluster --name {self.cluster}"
+                    )
+                list_images = ["ctr", "--namespace=k8s.io", "images", "list", "--quiet"]
+                return [run("docker", "exec", node, *list_images) for node in nodes]
+            case "minikube":
+                return [run("minikube", "--profile", self.cluster, "image", "ls")]
+            case "microk8s":
+                return [run("microk8s", "ctr", "images", "list", "--quiet")]
+            case _:  # Docker Desktop's cluster has the images of its Docker
+                format_ = "--format={{.Repository}}:{{.Tag}}"
+                return [run("docker", "image", "ls", format_)]
+
+    def _load(self, name: str) -> None:
+        match self.tool:
+            case "kind":
+                run("kind", "load", "docker-image", name, "--name", self.cluster)
+            case "minikube":
+                run("minikube", "--profile", self.cluster, "image", "load", name)
+            case "microk8s":
+                with tempfile.TemporaryDirectory() as folder:
+                    saved = Path(folder, "image.tar")
+                    run("docker", "save", f"--output={saved}", name)
+                    run("microk8s", "images", "import", stdin=saved)
+
+
+def docker_build(context: BuildContext, name: str) -> None:
+    """Build an image into Docker on this machine."""
+    arguments = [f"--build-arg={k}={v}" for k, v in context.arguments.items()]
+    if context.architecture:
+        arguments.append(f"--platform=linux/{context.architecture}")
+    # With an attestation the tag would name a list of manifests instead of the image.
+    settings = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    with tempfile.TemporaryDirectory() as folder:
+        context.copy_to(Path(folder))
+        run("docker", "build", f"--tag={name}", *arguments, folder, settings=settings)
+
+
+GOOGLE_BUILDS = (
+    "On Google Cloud, Google can build instead. Type: "
+    "pulumi config set --path mlflow-platform:images.builder cloudbuild"
+)
+
 ADVICE = (
     ("gcloud auth login", "gcloud is not logged in. Type: gcloud auth login"),
-    (
-        "Cannot connect to the Docker daemon",
-        "Start Docker, or let Google build. Type: "
-        "pulumi config set --path mlflow-platform:images.builder cloudbuild",
-    ),
+    ("Cannot connect to the Docker daemon", f"Start Docker. {GOOGLE_BUILDS}"),
     (
         "nauthenticated request",
         "Docker is not logged in to the registry. Type: gcloud auth configure-docker",
+    ),
+    ("unauthorized", "Docker is not logged in to the registry. Type: docker login HOST"),
+    (
+        "no basic auth credentials",
+        "Docker is not logged in to the registry. Type: docker login HOST",
+    ),
+    ("requested access to the resource is denied", "Type: docker login HOST"),
+    (
+        "connection refused",
+        "Nothing listens there. Start the registry, or correct images.registry.",
     ),
     ("iam.serviceaccounts.actAs", "You need the role roles/iam.serviceAccountUser on the account"),
 )
@@ -181,8 +269,10 @@ ADVICE = (
 
 MISSING = {
     "gcloud": "Install the Google Cloud CLI (https://cloud.google.com/sdk/docs/install).",
-    "docker": "Install Docker, or let Google build. Type: "
-    "pulumi config set --path mlflow-platform:images.builder cloudbuild",
+    "docker": f"Install Docker (https://docs.docker.com/get-started/get-docker). {GOOGLE_BUILDS}",
+    "kind": "It made the cluster; put it on your PATH again (https://kind.sigs.k8s.io).",
+    "minikube": "It made the cluster; put it on your PATH again (https://minikube.sigs.k8s.io).",
+    "microk8s": "Only the machine that it runs on can load images; elsewhere set images.registry.",
 }
 
 
@@ -201,18 +291,24 @@ class Failed(Exception):
         return NotBuilt("\n".join(filter(None, [what, f"{self.tool} printed:\n{last}", advice])))
 
 
-def run(tool: str, *command: str, settings: Mapping[str, str] | None = None) -> str:
+def run(
+    tool: str,
+    *command: str,
+    settings: Mapping[str, str] | None = None,
+    stdin: Path = Path(os.devnull),
+) -> str:
     """Run a tool to its end and return what it printed on its standard output."""
     argv: Sequence[str] = (tool, *command)
     try:
-        ended = subprocess.run(
-            argv,
-            env={**os.environ, **(settings or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        with stdin.open("rb") as given:
+            ended = subprocess.run(
+                argv,
+                env={**os.environ, **(settings or {})},
+                stdin=given,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
     except FileNotFoundError:
         raise NotBuilt(f"{tool} is not installed. {MISSING[tool]}") from None
     if ended.returncode:

@@ -8,7 +8,7 @@ import pulumi_kubernetes as k8s
 from pulumi import CustomTimeouts, Input, Output, ResourceOptions
 
 from server.migration_contract import INSTANCE, OWNER_URL, RUNTIME_ROLE
-from server.pod import Document, migration_pod
+from server.pod import Document, SecretKey, migration_pod
 
 from .after import after
 
@@ -30,10 +30,10 @@ class MigrationArgs:
     namespace: Input[str]
     image: Input[str]
     """The servers' image: it holds the schema that they expect."""
-    owner_url: Input[str]
+    owner_url: Input[str] | SecretKey
     """Secret. The URL of the role that owns the schema, as seen from the pod."""
-    runtime_role: Input[str]
-    """The role that the servers log in as."""
+    runtime_role: Input[str] | None
+    """The role that the servers log in as; nothing where it is the owner."""
     account: str
     """Real name of the Kubernetes service account to make."""
     annotations: Mapping[str, Input[str]] = field(default_factory=dict)
@@ -42,6 +42,8 @@ class MigrationArgs:
     """`PROJECT:REGION:INSTANCE` to back up before an upgrade."""
     sidecars: Sequence[Document] = ()
     """What must run beside it for the database to be reached."""
+    pull_secrets: Sequence[Input[str]] = ()
+    """Secrets of the namespace with a login to the image's registry."""
 
 
 class Migration(pulumi.ComponentResource):
@@ -63,17 +65,23 @@ class Migration(pulumi.ComponentResource):
                 "labels": LABELS,
                 "annotations": args.annotations,
             },
+            image_pull_secrets=[{"name": name} for name in args.pull_secrets] or None,
             automount_service_account_token=False,
             opts=child,
         )
-        owner = k8s.core.v1.Secret(
-            part,
-            metadata={"namespace": args.namespace, "labels": LABELS},
-            string_data={OWNER_URL: args.owner_url},
-            immutable=True,
-            opts=child,
-        )
-        variables: dict[str, Input[str]] = {RUNTIME_ROLE: args.runtime_role}
+        owner = args.owner_url
+        if not isinstance(owner, SecretKey):
+            secret = k8s.core.v1.Secret(
+                part,
+                metadata={"namespace": args.namespace, "labels": LABELS},
+                string_data={OWNER_URL: owner},
+                immutable=True,
+                opts=child,
+            )
+            owner = SecretKey(secret=secret.metadata.name, key=OWNER_URL)
+        variables: dict[str, Input[str]] = {}
+        if args.runtime_role is not None:
+            variables[RUNTIME_ROLE] = args.runtime_role
         if args.instance is not None:
             variables[INSTANCE] = args.instance
         spec: Document = {
@@ -95,7 +103,7 @@ class Migration(pulumi.ComponentResource):
                 "spec": migration_pod(
                     image=args.image,
                     account=account.metadata.name,
-                    owner=owner.metadata.name,
+                    owner=owner,
                     variables=variables,
                     sidecars=args.sidecars,
                 ),

@@ -13,6 +13,8 @@ class NamespaceArgs:
 
     name: str
     """Its real name: people type it, and Google's identity bindings contain it."""
+    protect: bool = False
+    """Whether it refuses to be deleted: it would take the volumes in it along."""
 
 
 class Namespace(pulumi.ComponentResource):
@@ -36,7 +38,7 @@ class Namespace(pulumi.ComponentResource):
                     "pod-security.kubernetes.io/warn": "restricted",
                 },
             },
-            opts=ResourceOptions(parent=self),
+            opts=ResourceOptions(parent=self, protect=args.protect),
         )
 
         self.name = namespace.metadata.name

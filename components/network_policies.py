@@ -78,6 +78,19 @@ def pods(namespace: Input[str], labels: Mapping[str, str], port: int) -> Documen
     }
 
 
+def beside(labels: Mapping[str, str], port: int) -> Document:
+    """A port of certain pods in the same namespace."""
+    return {
+        "to": [{"podSelector": {"matchLabels": dict(labels)}}],
+        "ports": [{"protocol": "TCP", "port": port}],
+    }
+
+
+def anywhere(port: int) -> Document:
+    """A port of whoever listens there: of a service whose addresses only its owner knows."""
+    return {"ports": [{"protocol": "TCP", "port": port}]}
+
+
 def _namespace(name: Input[str]) -> Document:
     return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
 
@@ -88,8 +101,19 @@ class Listener:
 
     labels: Mapping[str, str]
     port: int
-    callers: Sequence[Input[str]]
+    callers: Sequence[Input[str]] = ()
     """Namespaces from which they may be called."""
+    neighbours: Sequence[Mapping[str, str]] = ()
+    """Labels of pods in the same namespace that may call them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Pods that may call somebody whom the others of their namespace may not."""
+
+    name: str
+    labels: Mapping[str, str]
+    egress: Sequence[Document]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +123,8 @@ class NetworkPoliciesArgs:
     namespace: Input[str]
     egress: Sequence[Document]
     """Whom all of them may call."""
+    callers: Sequence[Caller] = ()
+    """Whom some of them may call besides."""
     listeners: Sequence[Listener] = ()
     """Which of them may be called; nobody calls a training Job."""
 
@@ -111,19 +137,32 @@ class NetworkPolicies(pulumi.ComponentResource):
 
         policies: dict[str, Document] = {
             "closed": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
-            "egress": {
+        }
+        if args.egress:
+            policies["egress"] = {
                 "podSelector": {},
                 "policyTypes": ["Egress"],
                 "egress": list(args.egress),
-            },
-        }
+            }
+        for caller in args.callers:
+            policies[f"egress-{caller.name}"] = {
+                "podSelector": {"matchLabels": dict(caller.labels)},
+                "policyTypes": ["Egress"],
+                "egress": list(caller.egress),
+            }
         for listener in args.listeners:
             policies[f"ingress-{listener.port}"] = {
                 "podSelector": {"matchLabels": dict(listener.labels)},
                 "policyTypes": ["Ingress"],
                 "ingress": [
                     {
-                        "from": [_namespace(caller) for caller in listener.callers],
+                        "from": [
+                            *map(_namespace, listener.callers),
+                            *(
+                                {"podSelector": {"matchLabels": dict(labels)}}
+                                for labels in listener.neighbours
+                            ),
+                        ],
                         "ports": [{"protocol": "TCP", "port": listener.port}],
                     }
                 ],

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 from pulumi import CustomTimeouts, Input, Output, ResourceOptions
 
-from server.pod import SERVER, Document, tracking_pod
+from server.pod import SERVER, Document, SecretKey, tracking_pod
 from server.spec import SURGE_REPLICAS, ServerSpec
 
 from .after import after
@@ -49,15 +50,23 @@ class TrackingServerArgs:
     """
     spec: ServerSpec
     image: Input[str]
-    backend_url: Input[str]
+    backend_url: Input[str] | SecretKey
     """SQLAlchemy URL of the database as seen from the pod; secret where it holds a password."""
     artifacts_url: Input[str]
+    settings: Mapping[str, Input[str]] = field(default_factory=dict)
+    """Further environment, such as where the artifacts' store is. Nothing in it is secret."""
+    credentials: Mapping[str, Input[str] | SecretKey] = field(default_factory=dict)
+    """Further environment that is."""
+    files: Mapping[str, Input[str]] = field(default_factory=dict)
+    """Secrets of the namespace to be seen as folders, by the folder's path."""
     account: str
     """Real name of the Kubernetes service account to make."""
     annotations: Mapping[str, Input[str]] = field(default_factory=dict)
     """What ties that account to an identity of the cloud."""
     sidecars: Sequence[Document] = ()
     """What must run beside the server for the database to be reached."""
+    pull_secrets: Sequence[Input[str]] = ()
+    """Secrets of the namespace with a login to the image's registry."""
 
 
 class TrackingServer(pulumi.ComponentResource):
@@ -84,22 +93,25 @@ class TrackingServer(pulumi.ComponentResource):
         account = k8s.core.v1.ServiceAccount(
             name,
             metadata=known,
+            image_pull_secrets=[{"name": name} for name in args.pull_secrets] or None,
             automount_service_account_token=False,
             opts=child,
         )
+        backend: Any = args.backend_url
+        stores = {**args.spec.stores(backend, args.artifacts_url), **args.credentials}
         # Both get a new name with each change, so that a change rolls the pods and a roll back
         # finds what it had.
         config = k8s.core.v1.ConfigMap(
             name,
             metadata=metadata,
-            data=args.spec.environment(),
+            data={**args.spec.environment(), **args.settings},
             immutable=True,
             opts=child,
         )
         secret = k8s.core.v1.Secret(
             name,
             metadata=metadata,
-            string_data=args.spec.stores(args.backend_url, args.artifacts_url),
+            string_data={k: v for k, v in stores.items() if not isinstance(v, SecretKey)},
             immutable=True,
             opts=child,
         )
@@ -124,6 +136,8 @@ class TrackingServer(pulumi.ComponentResource):
                     secret=secret.metadata.name,
                     sidecars=args.sidecars,
                     labels=selector,
+                    variables={k: v for k, v in stores.items() if isinstance(v, SecretKey)},
+                    files=args.files,
                 ),
             },
         }

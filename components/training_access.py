@@ -30,6 +30,8 @@ class TrainingAccessArgs:
     """Real name of the Kubernetes service account to make; Job templates contain it."""
     annotations: Mapping[str, Input[str]] = field(default_factory=dict)
     """What ties that account to an identity of the cloud."""
+    pull_secrets: Sequence[Input[str]] = ()
+    """Secrets of the namespace with a login to the image's registry."""
     people: Sequence[str] = ()
     """Who may submit Jobs and open the tunnel to the server: names as the cluster knows them, on
     GKE e-mail addresses. Whoever administers the cluster may do both anyway."""
@@ -52,6 +54,7 @@ class TrainingAccess(pulumi.ComponentResource):
                 "labels": LABELS,
                 "annotations": args.annotations,
             },
+            image_pull_secrets=[{"name": name} for name in args.pull_secrets] or None,
             automount_service_account_token=False,
             opts=child,
         )

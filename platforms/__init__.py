@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast
 
 from .handoff import Handoff
 
-PLATFORMS = ("local", "gke")
+PLATFORMS = ("local", "kubernetes", "gke")
 
 
 class Platform(Protocol):

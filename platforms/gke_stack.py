@@ -18,7 +18,7 @@ from components.site import Site
 from server.spec import ServerSettings
 from settings import AllRefused, Refused, settings
 
-from . import capacity, google_names
+from . import capacity, google_names, protection
 
 
 @settings
@@ -99,41 +99,15 @@ class Stack:
         yield from google_names.place(self.region, self.zones)
         yield from google_names.stack_name(self.site.name, self.project)
         yield from google_names.labels(self.labels)
-        yield from self._protection()
+        yield from protection.said_twice(
+            self.stack, protect=self.protect_data, said=self.allow_data_loss
+        )
         yield from self._pools()
         pools = [self.cpu_pool, *([self.gpu_pool] if self.gpu_pool else [])]
         yield from capacity.addresses(self.network, pools)
         yield from capacity.provisioned(self.cluster.node_auto_provisioning, self.gpu_pool)
         yield from capacity.server_nodes(self.cpu_pool, self.server.chosen)
         yield from capacity.connections(self.database, self.server.chosen)
-
-    def _protection(self) -> Iterator[Refused]:
-        """Production data are given up by whoever says so twice."""
-        said = self.allow_data_loss
-        if self.protect_data and said:
-            yield Refused(
-                "allowDataLoss",
-                "has no meaning while protectData is true",
-                given=said,
-                allowed="nothing",
-                cure="leave it out until the day that the data may go",
-            )
-        elif said not in (None, self.stack):
-            yield Refused(
-                "allowDataLoss",
-                "names another stack",
-                given=said,
-                allowed=self.stack,
-                cure="leave it out, and protectData at true, unless the data may go",
-            )
-        elif "prod" in self.stack.lower() and not self.protect_data and not said:
-            yield Refused(
-                "protectData",
-                f"would let every run and model of {self.stack} be deleted",
-                given=False,
-                allowed=f"true; or false together with allowDataLoss: {self.stack}",
-                cure="true",
-            )
 
     def _pools(self) -> Iterator[Refused]:
         cpu, gpu = self.cpu_pool, self.gpu_pool

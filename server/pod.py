@@ -5,6 +5,7 @@ Job. The image, the stores and the sidecars come from the platform and may be va
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .migration_contract import OWNER_URL
@@ -28,6 +29,21 @@ SCRATCH = "/tmp"  # noqa: S108
 
 QUIET_SECONDS = 10
 """Between leaving the Service and stopping, while the last new requests still arrive."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretKey:
+    """A value that stands in a Secret of the pod's namespace, made by somebody else."""
+
+    secret: Any
+    """The Secret's name."""
+    key: str
+
+    def variable(self, name: str) -> Document:
+        """An environment variable of the container that has the value."""
+        reference = {"name": self.secret, "key": self.key}
+        return {"name": name, "valueFrom": {"secretKeyRef": reference}}
+
 
 CONTAINER_SECURITY: Document = {
     "allowPrivilegeEscalation": False,
@@ -59,8 +75,14 @@ def tracking_pod(
     secret: Any,
     sidecars: Sequence[Document],
     labels: Mapping[str, str],
+    variables: Mapping[str, SecretKey],
+    files: Mapping[str, Any],
 ) -> Document:
-    """One replica of the server; `config` and `secret` are names of what holds its environment."""
+    """One replica of the server; `config` and `secret` are names of what holds its environment.
+
+    `variables` are taken from other Secrets; `files` are further Secrets, by where they are seen.
+    """
+    mounted = {f"secret-{index}": at for index, at in enumerate(files)}
     return {
         **HARDENED,
         "serviceAccountName": account,
@@ -69,7 +91,9 @@ def tracking_pod(
             {
                 "name": SERVER,
                 "image": image,
+                "imagePullPolicy": "IfNotPresent",
                 "command": spec.command(),
+                **_variables(variables),
                 "envFrom": [
                     {"configMapRef": {"name": config}},
                     {"secretRef": {"name": secret}},
@@ -80,11 +104,18 @@ def tracking_pod(
                 "lifecycle": {"preStop": {"sleep": {"seconds": QUIET_SECONDS}}},
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "securityContext": CONTAINER_SECURITY,
-                "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
+                "volumeMounts": [
+                    {"name": "scratch", "mountPath": SCRATCH},
+                    *(
+                        {"name": name, "mountPath": at, "readOnly": True}
+                        for name, at in mounted.items()
+                    ),
+                ],
             }
         ],
         "volumes": [
             {"name": "scratch", "emptyDir": {"sizeLimit": f"{spec.size.scratch_gib}Gi"}},
+            *({"name": n, "secret": {"secretName": files[at]}} for n, at in mounted.items()),
         ],
         # The sidecars stop after the server, within the same time.
         "terminationGracePeriodSeconds": QUIET_SECONDS + DRAIN_SECONDS + 20,
@@ -107,11 +138,11 @@ def migration_pod(
     *,
     image: Any,
     account: Any,
-    owner: Any,
+    owner: SecretKey,
     variables: Mapping[str, Any],
     sidecars: Sequence[Document],
 ) -> Document:
-    """One attempt at the migration; `owner` names the Secret with the schema owner's URL."""
+    """One attempt at the migration; `owner` is where the schema owner's URL stands."""
     return {
         **HARDENED,
         "serviceAccountName": account,
@@ -121,12 +152,10 @@ def migration_pod(
             {
                 "name": MIGRATION,
                 "image": image,
+                "imagePullPolicy": "IfNotPresent",
                 "command": ["python", "-m", "server.migration"],
                 "env": [
-                    {
-                        "name": OWNER_URL,
-                        "valueFrom": {"secretKeyRef": {"name": owner, "key": OWNER_URL}},
-                    },
+                    owner.variable(OWNER_URL),
                     *({"name": name, "value": value} for name, value in variables.items()),
                 ],
                 "resources": {  # it takes 225 MiB
@@ -142,6 +171,11 @@ def migration_pod(
         ],
         "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "256Mi"}}],
     }
+
+
+def _variables(variables: Mapping[str, SecretKey]) -> Document:
+    named = [source.variable(name) for name, source in variables.items()]
+    return {"env": named} if named else {}
 
 
 def _probes(spec: ServerSpec) -> Document:

@@ -32,6 +32,9 @@ DRAIN_SECONDS = 30
 UPLOAD_CHUNK_BYTES = 16 * 2**20
 """Per upload to the bucket. Unset, the client library holds 100 MiB of each upload in memory."""
 
+S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""Variables of who the server is at `s3://`; Secrets that others make have keys of these names."""
+
 T = TypeVar("T")
 
 
@@ -197,3 +200,27 @@ class ServerSpec:
             else "DEFAULT_ARTIFACT_ROOT"
         )
         return {"MLFLOW_BACKEND_STORE_URI": backend, f"MLFLOW_{root}": artifacts}
+
+    @staticmethod
+    def s3(endpoint: T | None, region: T | None) -> dict[str, T | str]:
+        """Where `s3://` is: at `endpoint`, or at Amazon. Nothing in it is secret."""
+        if endpoint is None:
+            return {} if region is None else {"AWS_DEFAULT_REGION": region}
+        return {
+            "MLFLOW_S3_ENDPOINT_URL": endpoint,
+            # Signatures need one, also for stores that know no regions.
+            "AWS_DEFAULT_REGION": "us-east-1" if region is None else region,
+            # Amazon's client adds checksums by itself that older stores of others refuse.
+            "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+            "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+        }
+
+    @staticmethod
+    def s3_keys(key: T, secret: T) -> dict[str, T]:
+        """Who the server is at `s3://`."""
+        return dict(zip(S3_KEYS, (key, secret), strict=True))
+
+    @staticmethod
+    def google_key(file: str) -> dict[str, str]:
+        """Who the server is at `gs://`, where the cluster itself is nobody there."""
+        return {"GOOGLE_APPLICATION_CREDENTIALS": file}

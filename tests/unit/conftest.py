@@ -26,22 +26,23 @@ os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "1"  # an f-string over an Output rai
 ROOT = Path(__file__).parents[2]
 PROJECT = "mlflow-platform"
 PASSWORD = "canary-password"
-"""Every password that a test deployment generates; whoever holds it holds a secret."""
+"""What every password that a test deployment generates begins with."""
 
 
 def _config(path: Path) -> dict[str, Any]:
     return (yaml.safe_load(path.read_text()) or {}).get("config", {})
 
 
-STACKS = sorted(
-    path.name.removeprefix("Pulumi.").removesuffix(".yaml")
-    for path in ROOT.glob("Pulumi.*.yaml")
-    if _config(path).get(f"{PROJECT}:platform") != "local"
-)
-"""Committed stacks that a cloud runs; the local one starts real processes and has its own tier."""
+PLATFORM_OF = {
+    path.name.removeprefix("Pulumi.").removesuffix(".yaml"): _config(path)[f"{PROJECT}:platform"]
+    for path in sorted(ROOT.glob("Pulumi.*.yaml"))
+}
 
-LEFT_TO_USERS = {f"{PROJECT}:project": "a-project"}
-"""What a committed stack file cannot know."""
+STACKS = [stack for stack, platform in PLATFORM_OF.items() if platform != "local"]
+"""Committed stacks in clusters; the local one starts real processes and has its own tier."""
+
+LEFT_TO_USERS = {"gke": {f"{PROJECT}:project": "a-project"}, "kubernetes": {}}
+"""What a committed stack file cannot know, by platform."""
 
 # What the cloud would compute; one entry per output that some component reads.
 COMPUTED: dict[str, Callable[[mocks.MockResourceArgs], dict[str, Any]]] = {
@@ -85,7 +86,7 @@ COMPUTED: dict[str, Callable[[mocks.MockResourceArgs], dict[str, Any]]] = {
     },
     "random:index/randomId:RandomId": lambda a: {"hex": f"{a.inputs.get('prefix', '')}1a2b3c4d"},
     "random:index/randomPassword:RandomPassword": lambda a: {
-        "result": pulumi.Output.secret(PASSWORD)
+        "result": pulumi.Output.secret(f"{PASSWORD}-{a.name}")
     },
 }
 
@@ -230,7 +231,7 @@ def whole(stack: str, preview: bool) -> Record:
             {
                 key: value if isinstance(value, str) else json.dumps(value)
                 for key, value in {
-                    **LEFT_TO_USERS,
+                    **LEFT_TO_USERS[PLATFORM_OF[stack]],
                     **_config(ROOT / f"Pulumi.{stack}.yaml"),
                 }.items()
             }
@@ -247,6 +248,27 @@ def whole(stack: str, preview: bool) -> Record:
 )
 def program(request: pytest.FixtureRequest) -> Record:
     """Each committed stack, previewed and applied."""
+    return whole(*request.param)
+
+
+def only(platform: str) -> Callable[[Callable[..., Any]], Any]:
+    """A fixture's `program`: the committed stacks of one platform, previewed and applied."""
+    return pytest.fixture(
+        scope="session",
+        params=[(s, p) for s in STACKS if PLATFORM_OF[s] == platform for p in (True, False)],
+        ids=lambda p: f"{p[0]}-{'preview' if p[1] else 'update'}",
+    )
+
+
+@only("gke")
+def on_google(request: pytest.FixtureRequest) -> Record:
+    """Each committed stack on Google Cloud, previewed and applied."""
+    return whole(*request.param)
+
+
+@only("kubernetes")
+def in_any_cluster(request: pytest.FixtureRequest) -> Record:
+    """Each committed stack on other clusters, previewed and applied."""
     return whole(*request.param)
 
 

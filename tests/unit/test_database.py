@@ -195,9 +195,9 @@ def test_the_schema_belongs_to_another_role_with_a_generated_password(deploy, da
     user = deploy(database).one(USER, "mlflow-dev-owner").inputs
     values, secret = outputs()
 
-    assert (user["name"], user["password"]) == ("mlflow_owner", PASSWORD)
+    assert (user["name"], user["password"]) == ("mlflow_owner", f"{PASSWORD}-mlflow-dev-owner")
     assert values["owner_url"] == (
-        f"postgresql+psycopg2://mlflow_owner:{PASSWORD}@127.0.0.1:5432/mlflow"
+        f"postgresql+psycopg2://mlflow_owner:{PASSWORD}-mlflow-dev-owner@127.0.0.1:5432/mlflow"
     )
     assert secret["owner_url"] is True
 
@@ -206,10 +206,12 @@ def test_a_login_with_password_is_the_fallback(deploy, database, outputs):
     record = deploy(lambda: database(login="password"))
     values, secret = outputs(login="password")
 
-    assert record.one(USER, "mlflow-dev-server").inputs["password"] == PASSWORD
+    assert (
+        record.one(USER, "mlflow-dev-server").inputs["password"] == f"{PASSWORD}-mlflow-dev-server"
+    )
     assert values["runtime_role"] == "mlflow_server"
     assert values["runtime_url"] == (
-        f"postgresql+psycopg2://mlflow_server:{PASSWORD}@127.0.0.1:5432/mlflow"
+        f"postgresql+psycopg2://mlflow_server:{PASSWORD}-mlflow-dev-server@127.0.0.1:5432/mlflow"
     )
     assert secret["runtime_url"] is True
     assert "roles/cloudsql.instanceUser" not in {g.inputs["role"] for g in record.all(GRANT)}

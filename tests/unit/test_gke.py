@@ -23,40 +23,40 @@ APIS = {
 """Which API answers for which resources; Google refuses those that come before it is enabled."""
 
 
-def seal(program):
-    return next(r for r in program.all(SEAL) if "mlflow-platform:gcp:Seal$" in r.urn)
+def seal(on_google):
+    return next(r for r in on_google.all(SEAL) if "mlflow-platform:gcp:Seal$" in r.urn)
 
 
-def test_a_destroy_of_a_protected_stack_ends_before_it_has_begun(program):
+def test_a_destroy_of_a_protected_stack_ends_before_it_has_begun(on_google):
     """Everything else would be deleted after the seal, and the seal refuses."""
-    after = program.before(seal(program)) | {seal(program).urn}
+    after = on_google.before(seal(on_google)) | {seal(on_google).urn}
 
-    assert [r.urn for r in program.resources if r.urn not in after] == []
-    assert seal(program).options.protect is (program.stack == "prod")
-
-
-def test_pods_wait_for_nodes(program):
-    for pods in (program.one(JOB), program.one(DEPLOYMENT)):
-        assert program.waits_for(pods, program.one(POOL, "cpu"))
-        assert not program.waits_for(pods, program.one(POOL, "gpu"))
+    assert [r.urn for r in on_google.resources if r.urn not in after] == []
+    assert seal(on_google).options.protect is (on_google.stack == "prod")
 
 
-def test_nothing_else_in_the_cluster_waits_for_nodes(program):
+def test_pods_wait_for_nodes(on_google):
+    for pods in (on_google.one(JOB), on_google.one(DEPLOYMENT)):
+        assert on_google.waits_for(pods, on_google.one(POOL, "cpu"))
+        assert not on_google.waits_for(pods, on_google.one(POOL, "gpu"))
+
+
+def test_nothing_else_in_the_cluster_waits_for_nodes(on_google):
     waiting = {
         r.type
-        for r in program.resources
-        if r.type.startswith("kubernetes:") and program.waits_for(r, program.one(POOL, "cpu"))
+        for r in on_google.resources
+        if r.type.startswith("kubernetes:") and on_google.waits_for(r, on_google.one(POOL, "cpu"))
     }
 
     assert waiting <= {JOB, DEPLOYMENT, AUTOSCALER}
 
 
-def test_the_gpu_pool_comes_beside_another(program):
-    assert program.waits_for(program.one(POOL, "gpu"), program.one(POOL, "cpu"))
+def test_the_gpu_pool_comes_beside_another(on_google):
+    assert on_google.waits_for(on_google.one(POOL, "gpu"), on_google.one(POOL, "cpu"))
 
 
-def test_an_identity_is_given_to_pods_only_when_the_cluster_has_made_the_pool_of_them(program):
-    grants = program.all(WORKLOAD_IDENTITY)
+def test_an_identity_is_given_to_pods_only_when_the_cluster_has_made_the_pool_of_them(on_google):
+    grants = on_google.all(WORKLOAD_IDENTITY)
 
     assert {g.inputs["member"].partition("[")[2] for g in grants} == {
         "mlflow/tracking]",
@@ -64,43 +64,43 @@ def test_an_identity_is_given_to_pods_only_when_the_cluster_has_made_the_pool_of
         "training/training]",
     }
     for grant in grants:
-        assert program.waits_for(grant, program.one(CLUSTER))
+        assert on_google.waits_for(grant, on_google.one(CLUSTER))
 
 
-def test_only_the_servers_proxy_logs_in_for_the_pod(program):
+def test_only_the_servers_proxy_logs_in_for_the_pod(on_google):
     def arguments(owner):
         (proxy,) = owner.inputs["spec"]["template"]["spec"]["initContainers"]
         return proxy["args"]
 
-    assert "--auto-iam-authn" in arguments(program.one(DEPLOYMENT))
-    assert "--auto-iam-authn" not in arguments(program.one(JOB))
+    assert "--auto-iam-authn" in arguments(on_google.one(DEPLOYMENT))
+    assert "--auto-iam-authn" not in arguments(on_google.one(JOB))
 
 
-def test_what_to_type_opens_the_tunnel(program):
-    if program.preview:
+def test_what_to_type_opens_the_tunnel(on_google):
+    if on_google.preview:
         return
-    login, tunnel = program.outputs["connectCommand"].split(" && ")
+    login, tunnel = on_google.outputs["connectCommand"].split(" && ")
 
     assert login.startswith("gcloud container clusters get-credentials mlflow-")
     assert tunnel == "kubectl --namespace mlflow port-forward service/mlflow-tracking 5000:80"
-    assert program.outputs["trackingUri"] == "http://127.0.0.1:5000"
+    assert on_google.outputs["trackingUri"] == "http://127.0.0.1:5000"
 
 
-def test_jobs_call_the_server_by_its_name_in_the_cluster(program):
-    if program.preview:
+def test_jobs_call_the_server_by_its_name_in_the_cluster(on_google):
+    if on_google.preview:
         return
-    assert program.outputs["trackingUriInCluster"] == (
+    assert on_google.outputs["trackingUriInCluster"] == (
         "http://mlflow-tracking.mlflow.svc.cluster.local"
     )
 
 
-def test_every_resource_waits_for_its_api(program):
-    apis = {s.inputs["service"].removesuffix(".googleapis.com"): s for s in program.all(SERVICE)}
+def test_every_resource_waits_for_its_api(on_google):
+    apis = {s.inputs["service"].removesuffix(".googleapis.com"): s for s in on_google.all(SERVICE)}
     early = [
         (resource.type, resource.name)
-        for resource in program.resources
+        for resource in on_google.resources
         for prefix, api in APIS.items()
-        if resource.type.startswith(prefix) and not program.waits_for(resource, apis[api])
+        if resource.type.startswith(prefix) and not on_google.waits_for(resource, apis[api])
     ]
 
     assert early == []

@@ -129,6 +129,7 @@ def props(request, context):
         "tag": context.tag,
         "folder": context.folder,
         "arguments": dict(context.arguments),
+        "architecture": context.architecture,
         **({"builder": GCLOUD} if request.param == "cloudbuild" else {}),
     }
 
@@ -145,8 +146,8 @@ def test_an_image_that_the_registry_has_is_not_built_again(tools, props):
 def test_an_older_version_in_the_registry_is_another_image(tools):
     tools.set(tags=["older"])
 
-    assert CloudBuild(**GCLOUD).digest(IMAGE, "newer") is None
-    assert CloudBuild(**GCLOUD).digest(IMAGE, "older") == DIGEST
+    assert CloudBuild(**GCLOUD).reference(IMAGE, "newer") is None
+    assert CloudBuild(**GCLOUD).reference(IMAGE, "older") == f"{IMAGE}@{DIGEST}"
 
 
 def test_an_image_that_the_registry_does_not_have_is_built_and_named_by_its_digest(tools, props):
@@ -187,7 +188,7 @@ def test_docker_builds_for_the_nodes_and_pushes(tools, context):
     ],
 )
 def test_the_registry_is_asked_where_it_keeps_the_image(tools, host, repository):
-    CloudBuild(**GCLOUD).digest(f"{host}/p/x", "tag")
+    CloudBuild(**GCLOUD).reference(f"{host}/p/x", "tag")
 
     assert tools.calls[0]["command"][5] == repository
 
@@ -244,7 +245,7 @@ def test_a_tool_that_cannot_work_says_what_to_type(tools, builder, printed, advi
     tools.set(refuses=printed)
 
     with pytest.raises(NotBuilt) as error:
-        builder.digest(IMAGE, "tag")
+        builder.reference(IMAGE, "tag")
 
     assert printed.splitlines()[0] in str(error.value)
     assert str(error.value).endswith(advice)
@@ -254,14 +255,14 @@ def test_a_tool_that_cannot_work_says_what_to_type(tools, builder, printed, advi
     ("builder", "advice"),
     [
         (CloudBuild(**GCLOUD), "gcloud is not installed. Install the Google Cloud CLI"),
-        (Docker(), "docker is not installed. Install Docker, or let Google build"),
+        (Docker(), "docker is not installed. Install Docker"),
     ],
 )
 def test_a_missing_tool_is_named_with_what_to_install(monkeypatch, tmp_path, builder, advice):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(NotBuilt, match=advice):
-        builder.digest(IMAGE, "tag")
+        builder.reference(IMAGE, "tag")
 
 
 def test_files_that_change_while_an_update_runs_are_not_built_under_the_old_tag(

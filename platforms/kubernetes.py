@@ -1,0 +1,181 @@
+"""The platform in a Kubernetes cluster that exists. Each line needs only the lines above it."""
+
+import shlex
+
+import pulumi_kubernetes as k8s
+from pulumi import Input, ResourceOptions
+
+from components.cluster_images import ClusterImages, ClusterImagesArgs
+from components.migration import Migration, MigrationArgs
+from components.namespace import Namespace, NamespaceArgs
+from components.network_policies import (
+    DNS,
+    HTTPS,
+    Caller,
+    Listener,
+    NetworkPolicies,
+    NetworkPoliciesArgs,
+    pods,
+)
+from components.seal import Seal, SealArgs
+from components.tracking_server import (
+    PORT,
+    TrackingServer,
+    TrackingServerArgs,
+    host_names,
+    pod_labels,
+)
+from components.training_access import TrainingAccess, TrainingAccessArgs
+from server.spec import MLFLOW_VERSION, ServerSpec
+
+from .handoff import Handoff
+from .kubernetes_stack import Stack
+from .kubernetes_stores import MLFLOW_PODS, artifacts_of, database_of
+
+__all__ = ["Stack", "deploy"]
+
+NAME = "mlflow"
+
+SERVICE = "mlflow-tracking"
+
+SERVER_PORT = 5000
+"""In the pods."""
+
+
+def deploy(stack: Stack) -> Handoff:
+    """Declare the namespaces, the stores and the server."""
+    cluster = k8s.Provider(
+        NAME,
+        context=stack.context,
+        kubeconfig=stack.kubeconfig_path,
+        # Where the kubeconfig lies differs from person to person; which cluster it is does not.
+        cluster_identifier=stack.context,
+    )
+    in_cluster = ResourceOptions(providers=[cluster])
+    images = ClusterImages(NAME, ClusterImagesArgs(settings=stack.images, cluster=stack.cluster))
+
+    made: list[Namespace] = []
+
+    def namespace(name: str, *, protect: bool) -> Input[str]:
+        if not stack.namespaces.create:
+            return name
+        made.append(Namespace(name, NamespaceArgs(name=name, protect=protect), opts=in_cluster))
+        return made[-1].name
+
+    serving = namespace(stack.namespaces.serving, protect=stack.protect_data)
+    training = namespace(stack.namespaces.training, protect=False)
+    pull_secrets = stack.images.pull_secrets
+
+    database = database_of(stack, serving, opts=in_cluster)
+    artifacts = artifacts_of(stack, serving, opts=in_cluster)
+    server_pods = pod_labels(SERVICE)
+    serving_policies = NetworkPolicies(
+        "serving",
+        NetworkPoliciesArgs(
+            namespace=serving,
+            egress=[],
+            callers=[
+                Caller(
+                    name="mlflow",
+                    labels=MLFLOW_PODS,
+                    egress=[DNS, *database.egress, *artifacts.egress],
+                )
+            ],
+            listeners=[
+                Listener(labels=server_pods, port=SERVER_PORT, callers=[training]),
+                *database.listeners,
+                *artifacts.listeners,
+            ],
+        ),
+        opts=in_cluster,
+    )
+    training_policies = NetworkPolicies(
+        "training",
+        NetworkPoliciesArgs(
+            namespace=training,
+            # Data sets may lie where the artifacts do; who may read them is up to the store.
+            egress=[DNS, HTTPS, *artifacts.public, pods(serving, server_pods, SERVER_PORT)],
+        ),
+        opts=in_cluster,
+    )
+    migration = Migration(
+        NAME,
+        MigrationArgs(
+            namespace=serving,
+            image=images.tracking,
+            owner_url=database.owner_url,
+            runtime_role=database.runtime_role,
+            account="migration",
+            pull_secrets=pull_secrets,
+        ),
+        opts=in_cluster,
+    )
+    server = TrackingServer(
+        NAME,
+        TrackingServerArgs(
+            namespace=serving,
+            service=SERVICE,
+            spec=ServerSpec(
+                size=stack.server.chosen,
+                host="0.0.0.0",  # noqa: S104
+                port=SERVER_PORT,
+                names=(
+                    *host_names(SERVICE, stack.namespaces.serving),
+                    "localhost",
+                    "127.0.0.1",
+                ),
+            ),
+            image=migration.image,
+            backend_url=database.runtime_url,
+            artifacts_url=artifacts.url,
+            settings=artifacts.settings,
+            credentials=artifacts.credentials,
+            files=artifacts.files,
+            account="tracking",
+            pull_secrets=pull_secrets,
+        ),
+        opts=in_cluster,
+    )
+    jobs = TrainingAccess(
+        "training",
+        TrainingAccessArgs(
+            namespace=training,
+            server_namespace=serving,
+            account="training",
+            pull_secrets=pull_secrets,
+            people=stack.access.people,
+        ),
+        opts=in_cluster,
+    )
+
+    Seal(
+        NAME,
+        SealArgs(
+            protect=stack.protect_data,
+            everything=[
+                *(cluster, images, *made, *database.parts, *artifacts.parts),
+                *(serving_policies, training_policies, migration, server, jobs),
+            ],
+        ),
+    )
+
+    tunnel = f"http://127.0.0.1:{stack.access.port}"
+    kubectl = ["kubectl", f"--context={stack.context}", f"--namespace={stack.namespaces.serving}"]
+    if stack.kubeconfig_path:
+        kubectl.append(f"--kubeconfig={stack.kubeconfig_path}")
+    return Handoff(
+        tracking_uri=tunnel,
+        tracking_uri_in_cluster=server.uri,
+        ui_url=tunnel,
+        artifact_root=artifacts.url,
+        server_version=MLFLOW_VERSION,
+        namespace=training,
+        connect_command=shlex.join(
+            [*kubectl, "port-forward", f"service/{SERVICE}", f"{stack.access.port}:{PORT}"]
+        ),
+        training_image=images.training,
+        training_service_account=jobs.account,
+        accelerator=None,
+        admin_user=None,
+        admin_password=None,
+    )

@@ -1,0 +1,66 @@
+"""All artifacts go through the server: clients are offered no address of the store.
+
+MLflow tells clients of a server with a bucket to fetch every file, and to send large ones, at an
+address that it signs for them. Whoever works through a tunnel cannot reach a store inside of the
+cluster, and without a key, as under Workload Identity, nothing can be signed for Cloud Storage. A
+client that is told so fails; it does not fall back.
+
+MLflow finds these classes by `mlflow_relay.dist-info`, which lies beside this package in the image.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from mlflow.entities import FileInfo
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.gcs_artifact_repo import GCSArtifactRepository
+from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
+
+
+class _Relay(ArtifactRepository):
+    """A store without the abilities by which MLflow knows that clients may go there themselves."""
+
+    store: Callable[..., ArtifactRepository]
+
+    def __init__(
+        self,
+        artifact_uri: str,
+        tracking_uri: str | None = None,
+        registry_uri: str | None = None,
+    ) -> None:
+        super().__init__(artifact_uri, tracking_uri, registry_uri)
+        self._store: Any = type(self).store(
+            artifact_uri, tracking_uri=tracking_uri, registry_uri=registry_uri
+        )
+
+    def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
+        """Write one file."""
+        self._store.log_artifact(local_file, artifact_path)
+
+    def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
+        """Write a folder."""
+        self._store.log_artifacts(local_dir, artifact_path)
+
+    def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
+        """List what lies directly below a path."""
+        found: list[FileInfo] = self._store.list_artifacts(path)
+        return found
+
+    def delete_artifacts(self, artifact_path: str | None = None) -> None:
+        """Delete all that lies below a path."""
+        self._store.delete_artifacts(artifact_path)
+
+    def _download_file(self, remote_file_path: str, local_path: str) -> None:
+        self._store._download_file(remote_file_path, local_path)
+
+
+class S3(_Relay):
+    """`s3://`, of Amazon or any other."""
+
+    store = S3ArtifactRepository
+
+
+class GoogleStorage(_Relay):
+    """`gs://`."""
+
+    store = GCSArtifactRepository
