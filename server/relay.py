@@ -50,6 +50,10 @@ class _Relay(ArtifactRepository):
         """Delete all that lies below a path."""
         self._store.delete_artifacts(artifact_path)
 
+    def upload_archived_trace_data_bytes(self, data: bytes) -> None:
+        """Write a trace that moves out of the database."""
+        self._store.upload_archived_trace_data_bytes(data)
+
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         self._store._download_file(remote_file_path, local_path)
 
