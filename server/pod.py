@@ -86,7 +86,7 @@ def tracking_pod(
     return {
         **HARDENED,
         "serviceAccountName": account,
-        "initContainers": list(sidecars),
+        **_beside(sidecars),
         "containers": [
             {
                 "name": SERVER,
@@ -147,7 +147,7 @@ def migration_pod(
         **HARDENED,
         "serviceAccountName": account,
         "restartPolicy": "Never",
-        "initContainers": list(sidecars),
+        **_beside(sidecars),
         "containers": [
             {
                 "name": MIGRATION,
@@ -171,6 +171,11 @@ def migration_pod(
         ],
         "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "256Mi"}}],
     }
+
+
+def _beside(sidecars: Sequence[Document]) -> Document:
+    # An empty list would look changed with each update: the cluster does not keep it.
+    return {"initContainers": list(sidecars)} if sidecars else {}
 
 
 def _variables(variables: Mapping[str, SecretKey]) -> Document:

@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 # `make` does not activate the environment, and MLflow runs a project with the `python` on PATH.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
-TOGETHER = ("local",)
+TOGETHER = ("local", "cluster")
 """Tiers whose tests share what takes long to start."""
 
 

@@ -1,0 +1,1 @@
+"""Real pods: the program's Kubernetes objects on a real cluster."""
