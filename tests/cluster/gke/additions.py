@@ -2,14 +2,17 @@
 
 - Each container of a pod with the SQL proxy: see `tests/cluster/cloud_sql/additions.py`.
 - The server: where Cloud Storage is.
+- Egress from the server's namespace: this machine, which is all of Google to the pods, with ports
+  as they were free.
 
 Whose Google account a pod has, the annotation of its Kubernetes account says, as on GKE.
 """
 
+from platforms.gke import SERVING
+from server.pod import SERVER
 from tests.cluster.cloud_sql.additions import added
 from tests.cluster.provider.manifest import Manifest
 from tests.engine.cloud.wire import at
-from server.pod import SERVER
 
 from .data_plane import DataPlane
 
@@ -27,6 +30,8 @@ class Additions:
         """The manifest with what it needs here."""
         if manifest["kind"] == "ServiceAccount":
             self._remember(manifest)
+        if manifest["kind"] == "NetworkPolicy":
+            return self._opened(manifest)
         if (pod := at(manifest, "spec.template.spec")) is None:
             return manifest
         namespace = manifest["metadata"]["namespace"]
@@ -38,6 +43,13 @@ class Additions:
                 container["env"].append(emulator)
         template = {**manifest["spec"]["template"], "spec": pod}
         return {**manifest, "spec": {**manifest["spec"], "template": template}}
+
+    def _opened(self, policy: Manifest) -> Manifest:
+        egress, namespace = at(policy, "spec.egress"), policy["metadata"]["namespace"]
+        if not egress or namespace != SERVING:
+            return policy
+        google = {"to": [{"ipBlock": {"cidr": f"{self._data.address}/32"}}]}
+        return {**policy, "spec": {**policy["spec"], "egress": [*egress, google]}}
 
     def _remember(self, account: Manifest) -> None:
         metadata = account["metadata"]

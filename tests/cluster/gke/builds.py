@@ -1,7 +1,6 @@
 """Cloud Build: Docker builds what is sent, and pushes to the registry that the nodes pull from."""
 
 from pathlib import Path
-from typing import Any
 
 from tests.cluster.images.docker import Docker
 from tests.engine.cloud import StandInCloud

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from tests.cluster.cloud_sql import CloudSql
@@ -24,15 +25,18 @@ class DataPlane:
     buckets, and nothing is there that it did not ask for.
     """
 
-    def __init__(self, folder: Path, address: str) -> None:
-        self._folder, self._address = folder, address
+    def __init__(self, address: str) -> None:
+        self.address = address
         self._connecting: set[str] = set()
         self._sql: CloudSql | None = None
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            # Not one of pytest's: Postgres is somebody else where we are root, and each pytest that
+            # starts on this machine closes the folder of them all to others.
+            self._folder = Path(stack.enter_context(TemporaryDirectory()))
             self.storage = stack.enter_context(
-                ObjectStore(self._address, self._folder / "storage.log")
+                ObjectStore(self.address, self._folder / "storage.log")
             )
             self._stack = stack.pop_all()
         return self
@@ -61,7 +65,7 @@ class DataPlane:
         folder = self._folder / "sql"
         folder.mkdir()
         name = thing.outputs["connectionName"]
-        instance = CloudSql(name, folder, self._connecting, self._address)
+        instance = CloudSql(name, folder, self._connecting, self.address)
         self._sql = self._stack.enter_context(instance)
 
     def _user(self, thing: Thing) -> None:

@@ -37,21 +37,28 @@ class Deployed:
     stack: Stack
     data: DataPlane
 
-    def objects(self, kind: str, namespace: str = SERVING) -> list[dict[str, Any]]:
-        """All objects of a kind in a namespace."""
-        found = self.cluster.kubectl(f"--namespace={namespace}", "get", kind, "--output=json")
-        return list(json.loads(found)["items"])
+    def kubectl(self, *arguments: str, namespace: str = SERVING) -> str:
+        """Run kubectl in the server's namespace, or in another one."""
+        return self.cluster.kubectl(f"--namespace={namespace}", *arguments)
 
-    def one(self, kind: str, namespace: str = SERVING) -> dict[str, Any]:
-        """The only object of a kind in a namespace."""
-        (found,) = self.objects(kind, namespace)
+    def objects(self, kind: str) -> list[dict[str, Any]]:
+        """All of a kind that are beside the server."""
+        return list(json.loads(self.kubectl("get", kind, "--output=json"))["items"])
+
+    def one(self, kind: str) -> dict[str, Any]:
+        """The only one of a kind beside the server."""
+        (found,) = self.objects(kind)
         return found
 
-    @property
-    def pods(self) -> list[dict[str, Any]]:
-        """The server's."""
-        labels = ("app.kubernetes.io/component", "tracking")
-        return [p for p in self.objects("pods") if labels in p["metadata"]["labels"].items()]
+    def pods(self, component: str = "tracking") -> list[dict[str, Any]]:
+        """The server's, or the migration's."""
+        label = ("app.kubernetes.io/component", component)
+        return [pod for pod in self.objects("pods") if label in pod["metadata"]["labels"].items()]
+
+    def pod(self, name: str) -> dict[str, Any]:
+        """One of them, as it is now."""
+        (found,) = [pod for pod in self.objects("pods") if pod["metadata"]["name"] == name]
+        return found
 
     @property
     def passwords(self) -> list[str]:
@@ -74,11 +81,11 @@ def deployed(cluster: Cluster, docker: Docker, folder: Path) -> Iterator[Deploye
     assert cluster.host is not None, "pods must reach what listens on this machine"
     image.push(docker, IMAGE)
     with ExitStack() as stack:
-        data = stack.enter_context(DataPlane(folder, cluster.host))
+        data = stack.enter_context(DataPlane(cluster.host))
         cloud = _google(cluster, docker, data)
         stack.enter_context(cloud)
         stack.callback(_clear, cluster)
-        dev = Stack("dev", folder / "stack", cloud, pulumi_cli.find())
+        dev = Stack("dev", folder, cloud, pulumi_cli.find())
         dev.up()
         yield Deployed(cluster, dev, data)
 
@@ -96,7 +103,10 @@ def _google(cluster: Cluster, docker: Docker, data: DataPlane) -> StandInCloud:
 
 def _clear(cluster: Cluster) -> None:
     """Leave the cluster as it was, without the time that servers have for their last requests."""
+    namespaces = ("namespace", SERVING, TRAINING)
+    # First, so that no new pods come for those that go.
+    cluster.kubectl("delete", *namespaces, "--ignore-not-found", "--wait=false")
     for namespace in (SERVING, TRAINING):
         gone = ("delete", "pods", "--all", "--grace-period=1", "--wait=false")
         cluster.kubectl(f"--namespace={namespace}", *gone)
-    cluster.kubectl("delete", "namespace", SERVING, TRAINING, "--ignore-not-found")
+    cluster.kubectl("wait", "--for=delete", *namespaces, "--timeout=120s")
