@@ -45,6 +45,7 @@ class Client:
         }
         self.cluster.kubectl("apply", "--filename=-", stdin=json.dumps(pod))
         self.await_steps(1)
+        assert self._lines()[1:], self._log()
 
     @property
     def read_back(self) -> dict[str, Any]:
@@ -57,21 +58,19 @@ class Client:
         return [line["step"] for line in self._lines()[1:]]
 
     def await_steps(self, more: int) -> None:
-        """Wait until it has written a few more."""
+        """Wait until it has written a few more, or has ended of itself."""
         enough = len(self._lines()) + more
-
-        def written() -> bool:
-            if self._phase() == "Failed":
-                raise AssertionError(self._log())
-            return len(self._lines()) > enough
-
-        eventually(written)
+        eventually(lambda: len(self._lines()) > enough or self._has_ended())
 
     def stop(self) -> str:
-        """Tell it to end, and return how it did."""
-        self._kubectl("exec", NAME, "--", "touch", "/tmp/stop")
-        eventually(lambda: self._phase() in ("Succeeded", "Failed"))
+        """Tell it to end, if it has not, and return how it did: `Succeeded` or `Failed`."""
+        if not self._has_ended():
+            self._kubectl("exec", NAME, "--", "touch", "/tmp/stop")
+        eventually(self._has_ended)
         return self._phase()
+
+    def _has_ended(self) -> bool:
+        return self._phase() in ("Succeeded", "Failed")
 
     def _lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._log().splitlines() if line.startswith("{")]

@@ -52,5 +52,5 @@ with mlflow.start_run() as started:
     mlflow.log_text("late\n", "notes/flight.txt")
 read_back(started.info.run_id)
 with ThreadPoolExecutor(AT_ONCE) as pool:
-    # A failure of one is a failure of the program, at its end.
+    # What one of them fails of, the program does, when the others have been told to stop.
     list(pool.map(lambda first: write(started.info.run_id, first), range(AT_ONCE)))
