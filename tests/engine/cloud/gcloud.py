@@ -34,6 +34,11 @@ class Gcloud(Program):
             return 1, "", f"ERROR: (gcloud.{'.'.join(words[:2])}) {refusal}\n"
         return 2, "", f"ERROR: (gcloud) Invalid choice: {' '.join(command)}\n"
 
+    def build(self, context: Path, config: Inputs) -> str:
+        """The digest of what a build makes; this one makes nothing."""
+        (image,) = config["images"]
+        return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
+
     def _tags(self, path: str) -> str:
         host, project, repository, image = path.split("/")
         Visit(self.world, "", {}).need_api(artifactregistry.API)
@@ -54,16 +59,17 @@ class Gcloud(Program):
         config = json.loads(Path(flags["config"]).read_text())
         (image,) = config["images"]
         name, tag = image.rsplit(":", 1)
-        digest = f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
         if not (context / "Dockerfile").exists():
             raise RefusedError("INVALID_ARGUMENT: Dockerfile required when specifying --tag")
-        with self.journal.record("build", built(f"{name}@{digest}")) as entry:
+        with self.journal.record("build", built(image)) as entry:
             for fault in self.faults:
                 if fault.strikes(BUILD):
                     raise RefusedError(fault.message)
             with self.world.lock:
                 entry.needed |= self._may_build(name, config, flags).needed
             self.clock.spend(BUILD_SECONDS)
+            digest = self.build(context, config)
+            entry.urn = built(f"{name}@{digest}")
             self.world.images.setdefault(name, {})[tag] = digest
         return f"Created [https://cloudbuild.googleapis.com/v1/builds/{uuid.uuid4()}].\n"
 

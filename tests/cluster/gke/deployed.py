@@ -1,0 +1,112 @@
+"""The stack `dev`, brought up by the real Pulumi on a real cluster."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.sql_proxy import IMAGE
+from platforms.gke import SERVING, TRAINING
+from tests.cluster.cloud_sql import image
+from tests.cluster.cluster import Cluster
+from tests.cluster.images.docker import Docker
+from tests.cluster.provider import ClusterProvider, cloud_on
+from tests.engine.cloud import StandInCloud
+from tests.engine.cloud.gcp import KINDS
+from tests.engine.cloud.gcp.project import GoogleCloud
+from tests.engine.stack import Stack
+from tests.engine.tokens import PASSWORD
+from tools import pulumi_cli
+
+from .additions import Additions
+from .builds import DockerBuilds
+from .client import Client
+from .data_plane import DataPlane
+
+PATIENCE = 60
+"""Seconds in which a pod may look hopeless: this machine is a slow node."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What the program has made, and what it runs on."""
+
+    cluster: Cluster
+    stack: Stack
+    data: DataPlane
+
+    def kubectl(self, *arguments: str, namespace: str = SERVING) -> str:
+        """Run kubectl in the server's namespace, or in another one."""
+        return self.cluster.kubectl(f"--namespace={namespace}", *arguments)
+
+    def objects(self, kind: str) -> list[dict[str, Any]]:
+        """All of a kind that are beside the server."""
+        return list(json.loads(self.kubectl("get", kind, "--output=json"))["items"])
+
+    def one(self, kind: str) -> dict[str, Any]:
+        """The only one of a kind beside the server."""
+        (found,) = self.objects(kind)
+        return found
+
+    def pods(self, component: str = "tracking") -> list[dict[str, Any]]:
+        """The server's, or the migration's."""
+        label = ("app.kubernetes.io/component", component)
+        return [pod for pod in self.objects("pods") if label in pod["metadata"]["labels"].items()]
+
+    def pod(self, name: str) -> dict[str, Any]:
+        """One of them, as it is now."""
+        (found,) = [pod for pod in self.objects("pods") if pod["metadata"]["name"] == name]
+        return found
+
+    @property
+    def passwords(self) -> list[str]:
+        """Every password that the program has made."""
+        made = self.stack.cloud.world.of(PASSWORD)
+        return [each.outputs["result"]["value"] for each in made]
+
+    def client(self) -> Client:
+        """One that runs beside training Jobs, at the address that the stack exports for those."""
+        client = Client(self.cluster, TRAINING)
+        deployment = self.one("deployment")
+        (server,) = deployment["spec"]["template"]["spec"]["containers"]
+        client.start(server["image"], self.stack.outputs()["trackingUriInCluster"])
+        return client
+
+
+@contextmanager
+def deployed(cluster: Cluster, docker: Docker, folder: Path) -> Iterator[Deployed]:
+    """Have it up for as long as the context lasts."""
+    assert cluster.host is not None, "pods must reach what listens on this machine"
+    image.push(docker, IMAGE)
+    with ExitStack() as stack:
+        data = stack.enter_context(DataPlane(cluster.host))
+        cloud = _google(cluster, docker, data)
+        stack.enter_context(cloud)
+        stack.callback(_clear, cluster)
+        dev = Stack("dev", folder, cloud, pulumi_cli.find())
+        dev.up()
+        yield Deployed(cluster, dev, data)
+
+
+def _google(cluster: Cluster, docker: Docker, data: DataPlane) -> StandInCloud:
+    kubernetes = ClusterProvider(
+        str(cluster.kubeconfig), always=True, edit=Additions(data), patience=PATIENCE
+    )
+    cloud = cloud_on(kubernetes)
+    parts = (cloud.world, cloud.clock, cloud.journal, cloud.faults)
+    cloud.providers["gcp"] = GoogleCloud(data.kinds(KINDS), *parts)
+    cloud.gcloud = DockerBuilds(docker, cloud)
+    return cloud
+
+
+def _clear(cluster: Cluster) -> None:
+    """Leave the cluster as it was, without the time that servers have for their last requests."""
+    namespaces = ("namespace", SERVING, TRAINING)
+    # First, so that no new pods come for those that go.
+    cluster.kubectl("delete", *namespaces, "--ignore-not-found", "--wait=false")
+    for namespace in (SERVING, TRAINING):
+        gone = ("delete", "pods", "--all", "--grace-period=1", "--wait=false")
+        cluster.kubectl(f"--namespace={namespace}", *gone)
+    cluster.kubectl("wait", "--for=delete", *namespaces, "--timeout=120s")
