@@ -1,60 +1,33 @@
 """One local stack of the real program, driven through the real CLI."""
 
 import json
-import shutil
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
 
-from tools import pulumi_cli
-from tools.backend import FolderBackend
-from tools.project import ROOT
+from tests.program import Program, Refusal
 
-NOT_PART_OF_THE_PROGRAM = (".*", "__pycache__", "Pulumi.*.yaml", "tests", "docs", "training")
+__all__ = ["SERVICES", "Refusal", "Stack", "free_ports"]
+
+LEFT_OUT = ("Pulumi.*.yaml", "training")
 SERVICES = ("postgres", "objects", "server")
 
 
-class Refusal(AssertionError):
-    """The CLI ended with an error."""
-
-
-class Stack:
-    """A copy of the program with its own backend, ports and data, so that nobody's are touched."""
+class Stack(Program):
+    """One with ports and data of its own, so that nobody's are touched."""
 
     def __init__(self, name: str, folder: Path, cli: Path) -> None:
-        self.name, self.cli = name, cli
-        self.program, self.backend = folder / "program", FolderBackend(folder / "backend")
-        ignored = shutil.ignore_patterns(*NOT_PART_OF_THE_PROGRAM)
-        shutil.copytree(ROOT, self.program, ignore=ignored)
-        self.data = self.program / ".local" / "stacks" / name
         self.ports = dict(zip(("database", "objects", "server"), free_ports(3), strict=True))
         self.uri = f"http://127.0.0.1:{self.ports['server']}"
         self.settings: dict[str, Any] = {"platform": "local", "ports": self.ports}
-        self.backend.create()
-        self.environment = pulumi_cli.environment(self.backend)
-        self.pulumi("stack", "init", name)
-
-    def up(self, *options: str) -> str:
-        return self.pulumi("up", "--yes", "--skip-preview", *options)
+        super().__init__(name, folder, cli, left_out=LEFT_OUT)
+        self.data = self.program / ".local" / "stacks" / name
 
     def preview(self) -> str:
         return self.pulumi("preview")
-
-    def refresh(self) -> str:
-        return self.pulumi("refresh", "--yes", "--skip-preview")
-
-    def destroy(self) -> str:
-        return self.pulumi("destroy", "--yes", "--skip-preview")
-
-    def outputs(self) -> dict[str, Any]:
-        return dict(json.loads(self.pulumi("stack", "output", "--json")))
-
-    def state(self) -> str:
-        return self.pulumi("stack", "export")
 
     def resources(self) -> list[str]:
         """Names of our own resource types in the state."""
@@ -62,22 +35,11 @@ class Stack:
         return sorted(r["type"].rpartition(":")[2] for r in found if "dynamic/" in r["type"])
 
     def pulumi(self, *arguments: str) -> str:
-        """Run the CLI; its error is an error of the test, with everything that it printed."""
+        """Run the CLI with the settings as they are now."""
         config = {f"mlflow-platform:{key}": value for key, value in self.settings.items()}
         file = self.program / f"Pulumi.{self.name}.yaml"
         file.write_text(yaml.safe_dump({"config": config}))
-        done = subprocess.run(
-            [self.cli, *arguments, "--non-interactive", "--color=never"],
-            cwd=self.program,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise Refusal(f"pulumi {' '.join(arguments)}\n{done.stdout}{done.stderr}")
-        return done.stdout
+        return super().pulumi(*arguments)
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Change the program."""
