@@ -1,8 +1,8 @@
 """How a pod's server ends its connections: no request on one of them is lost.
 
 Clients keep a connection and send one request after the other on it, also while their pod leaves
-the Service. Uvicorn closes every connection that has no request just then; whoever has sent the next
-one in that moment is told that the connection was reset, and cannot know if the server had read it.
+the Service. Uvicorn closes every connection that has no request just then. Who has sent the next
+one in that moment is told that the connection was reset, and cannot know if the server read it.
 Here the client is told first, by `connection: close` in the answer to one more request, and closes
 it itself. Who has nothing to send is let go after a while.
 """
