@@ -153,8 +153,11 @@ class ServerSpec:
     artifact_access: Literal["proxied", "direct"] = "proxied"
     """Through the server, or by clients that have rights on the bucket."""
 
-    def command(self) -> list[str]:
-        """What the container or the laptop runs. Nothing in it is secret."""
+    def command(self, http: str = "httptools") -> list[str]:
+        """What the container or the laptop runs. Nothing in it is secret.
+
+        `http` is what uvicorn reads requests with: one of its own, or a class on the Python path.
+        """
         return [
             "mlflow",
             "server",
@@ -167,7 +170,7 @@ class ServerSpec:
             # uvloop: without it uvicorn with several workers leaves Nagle's algorithm on, and
             # every sequential request waits 40 ms.
             "--uvicorn-opts="
-            "--loop uvloop --http httptools --no-access-log "
+            f"--loop uvloop --http {http} --no-access-log "
             f"--timeout-graceful-shutdown {DRAIN_SECONDS}",
         ]
 

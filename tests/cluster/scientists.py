@@ -1,0 +1,193 @@
+"""Scientists at work: clients of a tracking server, in a pod. They never try a request again.
+
+`python scientists.py write URI` logs until it is ended, `python scientists.py mixed URI` does what
+teams do, and ends. Each line of the output is all that was counted until then, as JSON. It needs
+nothing but `requests`, which is what MLflow's client sends its requests with.
+"""
+
+import itertools
+import json
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+
+WRITERS = 12
+PAUSE_SECONDS = 0.3
+"""At most, between two requests: most connections are kept and idle, as in training."""
+REPORT_SECONDS = 0.5
+ANSWER_SECONDS = 30
+EXPERIMENT = "0"
+
+ROUNDS = 3
+METRICS = 100
+ARTIFACT_MIB = 32
+MIXED: dict[str, int] = {"metrics": 4, "batches": 2, "searches": 2, "artifacts": 3}
+"""How many scientists do what at once; each does it in rounds."""
+TIMES = {"metrics": 20, "batches": 4, "searches": 4, "artifacts": 1}
+"""How often in a round."""
+
+
+@dataclass
+class Count:
+    """What came of the requests so far."""
+
+    answered: int = 0
+    failures: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """Writes that were acknowledged, and then were not there."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def report(self) -> None:
+        """Print it."""
+        with self.lock:
+            told = {"answered": self.answered, "failures": self.failures, "missing": self.missing}
+            print(json.dumps(told), flush=True)
+
+
+class Scientist:
+    """One connection at a time, kept as long as the server keeps it."""
+
+    def __init__(self, uri: str, count: Count) -> None:
+        self.uri, self.count = uri, count
+        self.session = requests.Session()  # with no retries, unless one mounts an adapter
+
+    def ask(self, method: str, path: str, **options: Any) -> requests.Response | None:
+        """Send one request; nothing means that it failed, and counts as that."""
+        try:
+            answer = self.session.request(
+                method, f"{self.uri}/api/2.0/{path}", timeout=ANSWER_SECONDS, **options
+            )
+            answer.raise_for_status()
+        except requests.RequestException as failure:
+            said = failure.response.text[:300] if failure.response is not None else ""
+            with self.count.lock:
+                self.count.failures.append(f"{time.time():.2f} {method} {path}: {failure!r} {said}")
+            return None
+        with self.count.lock:
+            self.count.answered += 1
+        return answer
+
+    def begin(self) -> str:
+        """Create a run, which has to work."""
+        created = self.ask("POST", "mlflow/runs/create", json={"experiment_id": EXPERIMENT})
+        assert created is not None, self.count.failures
+        return str(created.json()["run"]["info"]["run_id"])
+
+    def log(self, run: str, step: int) -> bool:
+        """Log one value of a metric, and say whether that was acknowledged."""
+        metric = {"key": "loss", "value": step, "timestamp": step, "step": step}
+        path = "mlflow/runs/log-metric"
+        return self.ask("POST", path, json={"run_id": run, **metric}) is not None
+
+    def steps(self, run: str) -> set[int]:
+        """Read which steps were logged."""
+        found: set[int] = set()
+        page = ""
+        while True:
+            wanted = {"run_id": run, "metric_key": "loss", "max_results": 5000, "page_token": page}
+            answer = self.ask("GET", "mlflow/metrics/get-history", params=wanted)
+            assert answer is not None, self.count.failures
+            history = answer.json()
+            found |= {int(metric["step"]) for metric in history.get("metrics", [])}
+            page = history.get("next_page_token", "")
+            if not page:
+                return found
+
+
+def write(uri: str, enough: threading.Event, count: Count) -> None:
+    """Log step after step, then read what was acknowledged."""
+
+    def work() -> None:
+        scientist = Scientist(uri, count)
+        run = scientist.begin()
+        acknowledged: set[int] = set()
+        for step in itertools.count():
+            if enough.wait(random.uniform(0, PAUSE_SECONDS)):  # noqa: S311
+                break
+            if scientist.log(run, step):
+                acknowledged.add(step)
+        lost = acknowledged - scientist.steps(run)
+        with count.lock:
+            count.missing += [f"step {step} of {run}" for step in sorted(lost)]
+
+    together(count, [work] * WRITERS)
+
+
+def mixed(uri: str, count: Count) -> None:
+    """Log metrics one by one and many at once, search, upload and download, all at once."""
+    content = random.randbytes(ARTIFACT_MIB * 2**20)
+
+    def metrics(scientist: Scientist, run: str, number: int) -> None:
+        scientist.log(run, number)
+
+    def batches(scientist: Scientist, run: str, number: int) -> None:
+        many = [
+            {"key": f"metric-{key}", "value": key, "timestamp": number, "step": number}
+            for key in range(METRICS)
+        ]
+        scientist.ask("POST", "mlflow/runs/log-batch", json={"run_id": run, "metrics": many})
+
+    def searches(scientist: Scientist, _: str, __: int) -> None:
+        wanted = {"experiment_ids": [EXPERIMENT], "max_results": 50}
+        scientist.ask("POST", "mlflow/runs/search", json=wanted)
+
+    def artifacts(scientist: Scientist, run: str, number: int) -> None:
+        path = f"mlflow-artifacts/artifacts/{EXPERIMENT}/{run}/artifacts/model-{number}.bin"
+        scientist.ask("PUT", path, data=content)
+        there = scientist.ask("GET", path)
+        if there is not None and there.content != content:
+            with count.lock:
+                count.missing.append(path)
+
+    does = {"metrics": metrics, "batches": batches, "searches": searches, "artifacts": artifacts}
+
+    def working(what: str) -> Callable[[], None]:
+        def work() -> None:
+            scientist = Scientist(uri, count)
+            run = scientist.begin()
+            for number in range(ROUNDS * TIMES[what]):
+                does[what](scientist, run, number)
+
+        return work
+
+    together(count, [working(what) for what, people in MIXED.items() for _ in range(people)])
+
+
+def together(count: Count, tasks: list[Callable[[], None]]) -> None:
+    """Do all at once, and report until they are done."""
+    broken: list[BaseException] = []
+
+    def watched(task: Callable[[], None]) -> None:
+        try:
+            task()
+        except BaseException as problem:
+            broken.append(problem)
+            raise
+
+    threads = [threading.Thread(target=watched, args=[task]) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(REPORT_SECONDS)
+            count.report()
+    count.report()
+    if broken:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    enough = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: enough.set())
+    _, what, uri = sys.argv
+    if what == "write":
+        write(uri, enough, Count())
+    else:
+        mixed(uri, Count())
