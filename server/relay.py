@@ -55,7 +55,7 @@ class _Relay(ArtifactRepository):
         do ask: `load_model("runs:/…")` looks among the run's files before it looks for the model.
         """
         try:
-            found: str = super().download_artifacts(artifact_path, dst_path)
+            found: str = super().download_artifacts(artifact_path, dst_path)  # type: ignore[no-untyped-call]
         except MlflowException as failure:
             folder = artifact_path.rpartition("/")[0] or None
             if any(each.path == artifact_path for each in self.list_artifacts(folder)):
