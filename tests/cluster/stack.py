@@ -48,9 +48,14 @@ class Stack(Program):
     ) -> None:
         self.cluster, self.docker = cluster, docker
         self._edit = edit
-        programs = [str(Path(cluster.program).parent), cloud.environment["PATH"]]
-        person = {"PATH": os.pathsep.join(programs), "KUBECONFIG": str(cluster.kubeconfig)}
-        environment = {**cloud.environment, **docker.environment, **person}
+        programs = [str(Path(cluster.program).parent), os.environ["PATH"]]
+        environment = {
+            # Of all that is stood in for, the providers alone: Docker is a real one.
+            "PULUMI_DEBUG_PROVIDERS": cloud.environment["PULUMI_DEBUG_PROVIDERS"],
+            "PATH": os.pathsep.join(programs),
+            "KUBECONFIG": str(cluster.kubeconfig),
+            **docker.environment,
+        }
         super().__init__("kind", folder, pulumi_cli.find(), environment)
         self._file = self.program / "Pulumi.kind.yaml"
         kubeconfig = yaml.safe_load(cluster.kubeconfig.read_text())

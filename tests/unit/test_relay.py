@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from components.build_context import BuildContext
 from server import relay
@@ -75,3 +77,30 @@ def test_the_relay_does_all_that_a_store_can_be_asked_to(kind):
     own = {name for name in vars(kind.store) if callable(getattr(ArtifactRepository, name, None))}
 
     assert own - {"__init__"} <= set(vars(relay._Relay))
+
+
+class Folder(relay._Relay):
+    """A store that needs no server."""
+
+    store = LocalArtifactRepository
+
+
+def test_clients_do_not_ask_again_for_what_is_not_there(tmp_path):
+    with pytest.raises(MlflowException, match="no artifact 1/model") as missing:
+        Folder(tmp_path.as_uri()).download_artifacts("1/model")
+
+    assert missing.value.get_http_status_code() == 404
+
+
+def test_clients_ask_again_for_what_could_not_be_read(tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError("the store went away")
+
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/model").write_text("a model")
+    monkeypatch.setattr(LocalArtifactRepository, "_download_file", broken)
+
+    with pytest.raises(MlflowException, match="the store went away") as failure:
+        Folder(tmp_path.as_uri()).download_artifacts("1/model")
+
+    assert failure.value.get_http_status_code() == 500
