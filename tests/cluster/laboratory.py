@@ -43,6 +43,10 @@ class Laboratory:
         assert phase != "Failed", self._kubectl("logs", self.name)
         return phase == "Succeeded"
 
+    def wait(self) -> None:
+        """Wait until they have come."""
+        self._kubectl("wait", f"pod/{self.name}", "--for=condition=Ready", "--timeout=60s")
+
     def see(self, answers: int) -> None:
         """Wait until they had that many answers from now on."""
         enough = int(self.told["answered"]) + answers
@@ -89,6 +93,7 @@ def opened(stack: Stack, what: str) -> Iterator[Laboratory]:
     document = {"apiVersion": "v1", "kind": "List", "items": objects}
     stack.cluster.kubectl("apply", "--filename=-", stdin=json.dumps(document))
     try:
+        laboratory.wait()
         yield laboratory
     finally:
         stack.kubectl(

@@ -7,6 +7,7 @@ nothing but `requests`, which is what MLflow's client sends its requests with.
 
 import itertools
 import json
+import os
 import random
 import signal
 import sys
@@ -25,12 +26,12 @@ REPORT_SECONDS = 0.5
 ANSWER_SECONDS = 30
 EXPERIMENT = "0"
 
-ROUNDS = 3
+ROUNDS = 2
 METRICS = 100
 ARTIFACT_MIB = 32
-MIXED: dict[str, int] = {"metrics": 4, "batches": 2, "searches": 2, "artifacts": 3}
+MIXED: dict[str, int] = {"metrics": 4, "batches": 2, "searches": 2, "artifacts": 6}
 """How many scientists do what at once; each does it in rounds."""
-TIMES = {"metrics": 20, "batches": 4, "searches": 4, "artifacts": 1}
+TIMES = {"metrics": 30, "batches": 6, "searches": 6, "artifacts": 1}
 """How often in a round."""
 
 
@@ -122,7 +123,7 @@ def write(uri: str, enough: threading.Event, count: Count) -> None:
 
 def mixed(uri: str, count: Count) -> None:
     """Log metrics one by one and many at once, search, upload and download, all at once."""
-    content = random.randbytes(ARTIFACT_MIB * 2**20)
+    content = os.urandom(ARTIFACT_MIB * 2**20)
 
     def metrics(scientist: Scientist, run: str, number: int) -> None:
         scientist.log(run, number)
