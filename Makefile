@@ -36,8 +36,8 @@ up preview refresh:
 down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 	@$(run) -m tools.stack down $(STACK) $(ARGS)
 
-test: check env-cli ## every check and test, fast ones first
-	@$(pytest) tests/unit tests/tools tests/training tests/local tests/cluster tests/engine $(ARGS)
+test: check env-cli ## every check and test that runs on any machine, fast ones first
+	@$(pytest) tests/unit tests/tools tests/training tests/local tests/engine $(ARGS)
 
 test-unit: env-dev ## the program under Pulumi's mocks: seconds
 	@$(pytest) tests/unit $(ARGS)
