@@ -20,7 +20,7 @@ serve() {
 
 # The shell waits for ever for a server that was not there when it began, and ignores SIGTERM.
 weeds() {
-	echo "$1" | timeout -s KILL 10 weed shell -master=127.0.0.1:$master -filer=127.0.0.1:$filer 2>&1
+	echo "$1" | timeout -s KILL 10 weed -logtostderr=true shell -master=127.0.0.1:$master -filer=127.0.0.1:$filer 2>&1
 }
 
 # Not through S3: nobody there has the right to make a bucket, or to delete one.

@@ -81,7 +81,7 @@ class Pod:
     def run(self, container: Document, *command: str) -> None:
         """Run to the end; an error shows what it printed."""
         running = self.start(container, *command)
-        if running.process.wait(timeout=120):
+        if running.process.wait(timeout=300):
             raise AssertionError(running.log.read_text())
 
     def _here(self, text: str) -> str:
@@ -97,7 +97,7 @@ class Running:
     process: "subprocess.Popen[bytes]"
     log: Path
 
-    def until(self, answers: Callable[[], Any], seconds: float = 60) -> Any:
+    def until(self, answers: Callable[[], Any], seconds: float = 300) -> Any:
         """What it answers once it does; an error of its own at once."""
         deadline = time.monotonic() + seconds
         while True:
@@ -113,4 +113,4 @@ class Running:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """End it and wait for that; nothing if it has ended."""
         self.process.send_signal(how)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=300)

@@ -392,3 +392,11 @@ def test_a_project_name_may_hold_a_domain():
     instance = backup.Instance.named("example.com:project:europe-west4:mlflow")
 
     assert instance == backup.Instance("example.com:project", "mlflow")
+
+
+def test_a_url_without_our_driver_says_what_to_write():
+    bare = "postgresql://owner:hunter2@db.example.com/mlflow"
+
+    with pytest.raises(migration.MigrationFailed, match=r"Write postgresql\+psycopg2://") as failed:
+        migration.migrate(bare, runtime_role=None, instance=None)
+    assert "hunter2" not in str(failed.value)
