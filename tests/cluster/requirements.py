@@ -19,6 +19,7 @@ NODE = {
     f"{CNI_PROGRAMS}/bridge": "containernetworking-plugins",
     "docker-registry": "docker-registry",
     "etcd": "etcd-server",
+    "ipset": "ipset",
     "iptables": "iptables",
     "runc": "runc",
 }
