@@ -20,6 +20,7 @@ from .small_program import Refusal, SmallProgram
 
 PASSWORD = "correct-horse-battery-staple"
 SHELL = ["/bin/busybox", "sh", "-c"]
+NEVER = {"exec": {"command": ["false"]}, "periodSeconds": 1}
 
 
 @pytest.fixture(scope="module")
@@ -342,7 +343,8 @@ def test_a_deployment_is_gone_when_its_pods_are(api, engine, namespace):
             r'\[CreateContainerConfigError\] secret "none" not found',
         ),
         (
-            {"command": [*SHELL, "echo no such database; exit 3"]},
+            # Without the probe it would be ready for the moment that it lives.
+            {"command": [*SHELL, "echo no such database; exit 3"], "readinessProbe": NEVER},
             r"\[CrashLoopBackOff\] [\s\S]*exit code 3[\s\S]*no such database",
         ),
         (
@@ -383,10 +385,8 @@ def test_a_job_that_fails_ends_the_wait_with_its_last_words(engine, namespace):
 
 
 def test_a_time_limit_ends_the_wait(engine, namespace):
-    probe = {"exec": {"command": ["false"]}, "periodSeconds": 1}
-
     with pytest.raises(NotReady, match=r"containers with unready status: \[main\]"):
-        engine.create(deployment(namespace, readinessProbe=probe), timeout=2)
+        engine.create(deployment(namespace, readinessProbe=NEVER), timeout=2)
 
 
 def test_a_refresh_says_what_is_not_ready(api, engine, namespace):
