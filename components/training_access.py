@@ -67,6 +67,8 @@ class TrainingAccess(pulumi.ComponentResource):
                         "resources": ["jobs"],
                         "verbs": [*READ, "create", "delete"],
                     },
+                    # MLflow's own backend follows its Jobs by this.
+                    {"apiGroups": ["batch"], "resources": ["jobs/status"], "verbs": ["get"]},
                     {"apiGroups": [""], "resources": ["pods", "events"], "verbs": READ},
                     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
                 ],
