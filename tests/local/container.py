@@ -110,7 +110,11 @@ class Running:
                     raise
                 time.sleep(0.1)
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End it and wait for that; nothing if it has ended."""
+    def stop(self, how: signal.Signals = signal.SIGTERM, patience: float = 30) -> int:
+        """End it as a kubelet does: it may end by itself, and once its time is up it must."""
         self.process.send_signal(how)
-        return self.process.wait(timeout=300)
+        try:
+            return self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()

@@ -184,13 +184,3 @@ def test_no_key_is_among_the_arguments(store, keys):
 
     assert keys
     assert [key for key in keys.values() if key in arguments] == []
-
-
-def test_what_was_written_is_there_after_a_restart(server, start, store):
-    server.put_object(Bucket=object_store.BUCKET, Key="kept", Body=b"kept")
-
-    store.stop()
-    start()
-
-    answer = server.get_object(Bucket=object_store.BUCKET, Key="kept")
-    assert answer["Body"].read() == b"kept"
