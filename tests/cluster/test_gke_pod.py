@@ -16,6 +16,7 @@ import pytest
 
 from components.sql_proxy import sql_proxy
 from server.pod import MIGRATION, SERVER, USER
+from tests.cluster import pods
 from tests.cluster.cloud_sql.accounts import role
 from tests.cluster.cluster import Cluster
 from tests.cluster.gke.additions import GOOGLE_ACCOUNT, Additions
@@ -176,6 +177,14 @@ def test_its_artifacts_are_in_the_bucket_that_the_program_made(dev, client):
         if name.endswith(f"{client.read_back['run']}/artifacts/notes/flight.txt")
     ]
     assert {name.partition("/")[0] for name in names} == {folder}
+
+
+@pytest.mark.usefixtures("client")
+def test_nobody_calls_the_server_but_pods_beside_that_client(dev, printed):
+    page = f"http://{dev.one('service')['spec']['clusterIP']}/health"
+    ask = f"timeout 3 wget -qO- --header 'Host: mlflow-tracking' {page} 2>/dev/null"
+
+    assert printed(pods.pod(pods.shell(f"{ask} || echo no answer"))) == "no answer\n"
 
 
 @dataclass(frozen=True)
