@@ -9,7 +9,9 @@ from mlflow import MlflowClient
 
 from tests.cluster import stack as stacks
 from tests.cluster.cluster import Cluster
+from tests.cluster.images import stores
 from tests.cluster.images.docker import Docker
+from tests.cluster.pods import pod, shell
 from tests.cluster.provider.manifest import Manifest
 from tests.cluster.stack import Refusal, Stack
 from tests.local.eventually import eventually
@@ -26,29 +28,11 @@ SMALL = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {"name": "small-disk"},
-    "spec": {
-        "terminationGracePeriodSeconds": 0,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "fsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": "holder",
-                "image": "busybox",
-                "imagePullPolicy": "IfNotPresent",
-                "command": ["sleep", "3600"],
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": [{"name": "disk", "mountPath": "/disk"}],
-            }
-        ],
-        "volumes": [{"name": "disk", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}],
-    },
+    "spec": pod(
+        shell("sleep 3600", volumeMounts=[{"name": "disk", "mountPath": "/disk"}]),
+        volumes=[{"name": "disk", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}],
+        terminationGracePeriodSeconds=0,
+    ),
 }
 """A disk that is full long before a database is on it. It is there for as long as its pod."""
 
@@ -146,13 +130,11 @@ def test_a_database_that_cannot_be_reached_is_named(other):
 
 def test_a_full_volume_is_named(other, small_class):
     del other.settings["externalDatabase"]
-    image = stacks.stores.postgres(other.docker)
-    version = stacks.stores.POSTGRES_VERSION
     other.settings["database"] = {
-        "version": version,
+        "version": stores.POSTGRES_VERSION,
         "storageGib": 1,
         "storageClass": small_class,
-        "image": image,
+        "image": stores.postgres(other.docker),
     }
 
     with pytest.raises(Refusal, match="No space left on device"):

@@ -114,5 +114,5 @@ def test_a_pod_of_a_training_job_has_no_token(stack):
     ids=lambda command: " ".join(command[:2]),
 )
 def test_a_person_is_refused_what_is_the_servers(stack, command):
-    with pytest.raises(AssertionError, match="Forbidden"):
+    with pytest.raises(AssertionError, match="(?i)forbidden"):
         stack.kubectl(f"--as={PERSON}", *command)

@@ -17,7 +17,6 @@ from server.spec import S3_KEYS, SIZES
 from tests.cluster import training_job
 from tests.cluster.stack import Stack
 from tests.local.eventually import eventually
-from tools.project import ROOT
 
 TRAIN = "python train.py forest --rows 3000 --n_estimators 5"
 READ = """\
@@ -115,12 +114,10 @@ def test_what_a_job_logged_is_there_through_the_tunnel(job, tunnel, monkeypatch)
     assert set(model.predict(model.input_example)) <= {0, 1}
 
 
-def test_a_scientist_trains_through_the_tunnel_and_reads_the_model_back(
-    tunnel, monkeypatch, tmp_path
-):
-    command = ["mlflow", "run", ROOT / "training", "--env-manager=local"]
+def test_a_scientist_trains_through_the_tunnel_and_reads_the_model_back(stack, tunnel, monkeypatch):
+    command = ["mlflow", "run", stack.program / "training", "--env-manager=local"]
     command += ["--entry-point=forest", "--experiment-name=tunnel", "-Prows=3000"]
-    command += ["-Pn_estimators=5", f"-Pfpath={tmp_path / 'flights.parquet'}"]
+    command += ["-Pn_estimators=5"]
     environment = os.environ | {"MLFLOW_TRACKING_URI": tunnel}
     subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=True)
 
