@@ -206,17 +206,13 @@ def _pod(
             "failureThreshold": failures,
         }
 
-    # It keeps objects in files that are full one day, and writes to several at once.
-    piece_mib = min(max(64, storage_gib * 1024 // 100), 30000)
     variables = {
         "DATA": DATA,
         "SECRETS": SECRETS,
         "PORT": str(PORT),
         "BUCKET": BUCKET,
-        "VOLUME_MB": str(piece_mib),
-        # Counted here, because by itself it counts what the whole disk of the node has room for,
-        # and has room for nothing until it has done so.
-        "VOLUMES": str(max(storage_gib * 1024 // piece_mib, 20)),
+        # A volume is a file that is full one day; a bucket wants several to write to at once.
+        "VOLUME_MB": str(min(max(64, storage_gib * 1024 // 100), 30000)),
     }
     return {
         **HARDENED,

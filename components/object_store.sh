@@ -12,7 +12,7 @@ serve() {
 	exec weed -logtostderr=true -v=0 server \
 		-dir="$DATA" -ip=127.0.0.1 -ip.bind=127.0.0.1 \
 		-master.port=$master -filer.port=$filer -volume.port=$volume \
-		-master.telemetry=false -master.volumeSizeLimitMB="$VOLUME_MB" -volume.max="$VOLUMES" \
+		-master.telemetry=false -master.volumeSizeLimitMB="$VOLUME_MB" -volume.max=0 \
 		-volume.preStopSeconds=0 \
 		-filer -s3 -s3.ip.bind=0.0.0.0 -s3.port="$PORT" -s3.config="$SECRETS/s3.json" \
 		-s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false -s3.autoCreateBucket=false
@@ -20,7 +20,7 @@ serve() {
 
 # The shell waits for ever for a server that was not there when it began, and ignores SIGTERM.
 weeds() {
-	echo "$1" | timeout -s KILL 10 weed -logtostderr=true shell -master=127.0.0.1:$master -filer=127.0.0.1:$filer 2>&1
+	echo "$1" | timeout -s KILL 10 weed shell -master=127.0.0.1:$master -filer=127.0.0.1:$filer 2>&1
 }
 
 # Not through S3: nobody there has the right to make a bucket, or to delete one.
