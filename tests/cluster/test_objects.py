@@ -17,9 +17,8 @@ from components import object_store
 from components.local.account import admit
 from components.object_store import ObjectStore, ObjectStoreArgs, ObjectStoreSettings
 from server.spec import ServerSpec
+from tests.local.container import Pod, Running, free_port
 from tests.unit.conftest import run
-
-from .container import Pod, Running, free_port
 
 
 @pytest.fixture(scope="module")
