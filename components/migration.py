@@ -63,7 +63,7 @@ class Migration(pulumi.ComponentResource):
                 "name": args.account,
                 "namespace": args.namespace,
                 "labels": LABELS,
-                "annotations": args.annotations,
+                "annotations": args.annotations or None,
             },
             image_pull_secrets=[{"name": name} for name in args.pull_secrets] or None,
             automount_service_account_token=False,

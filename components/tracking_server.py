@@ -88,7 +88,12 @@ class TrackingServer(pulumi.ComponentResource):
         metadata: Document = {"namespace": args.namespace, "labels": labels}
         named: Document = {**metadata, "name": args.service}
 
-        known: Document = {**metadata, "name": args.account, "annotations": args.annotations}
+        known: Document = {
+            **metadata,
+            "name": args.account,
+            # An empty one would look changed with each update: the cluster does not keep it.
+            "annotations": args.annotations or None,
+        }
 
         account = k8s.core.v1.ServiceAccount(
             name,

@@ -52,7 +52,7 @@ class TrainingAccess(pulumi.ComponentResource):
                 "name": args.account,
                 "namespace": args.namespace,
                 "labels": LABELS,
-                "annotations": args.annotations,
+                "annotations": args.annotations or None,
             },
             image_pull_secrets=[{"name": name} for name in args.pull_secrets] or None,
             automount_service_account_token=False,
@@ -67,6 +67,8 @@ class TrainingAccess(pulumi.ComponentResource):
                         "resources": ["jobs"],
                         "verbs": [*READ, "create", "delete"],
                     },
+                    # MLflow's own backend follows its Jobs by this.
+                    {"apiGroups": ["batch"], "resources": ["jobs/status"], "verbs": ["get"]},
                     {"apiGroups": [""], "resources": ["pods", "events"], "verbs": READ},
                     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
                 ],

@@ -66,7 +66,13 @@ class Revision:
 
 def migrate(owner_url: str, *, runtime_role: str | None, instance: Instance | None) -> None:
     """Upgrade the schema if it is behind, with a backup first, and renew the server's rights."""
-    engine = create_engine(owner_url, poolclass=NullPool)
+    try:
+        engine = create_engine(owner_url, poolclass=NullPool)
+    except ModuleNotFoundError as error:  # it says which module, and not why anybody wants it
+        raise MigrationFailed(
+            "The database's URL does not name the driver that this image has. Write"
+            " postgresql+psycopg2:// in place of what stands before its colon."
+        ) from error
     with _connect(engine).execution_options(isolation_level="AUTOCOMMIT") as database:
         # Held by the session, so it ends with this process however that ends. MLflow's own lock
         # is a file, which keeps nobody out who runs on another machine.

@@ -89,7 +89,7 @@ def tracking_pod(
     return {
         **HARDENED,
         "serviceAccountName": account,
-        "initContainers": list(sidecars),
+        **_beside(sidecars),
         "containers": [
             {
                 "name": SERVER,
@@ -150,7 +150,7 @@ def migration_pod(
         **HARDENED,
         "serviceAccountName": account,
         "restartPolicy": "Never",
-        "initContainers": list(sidecars),
+        **_beside(sidecars),
         "containers": [
             {
                 "name": MIGRATION,
@@ -174,6 +174,11 @@ def migration_pod(
         ],
         "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "256Mi"}}],
     }
+
+
+def _beside(sidecars: Sequence[Document]) -> Document:
+    # An empty list would look changed with each update: the cluster does not keep it.
+    return {"initContainers": list(sidecars)} if sidecars else {}
 
 
 def _variables(variables: Mapping[str, SecretKey]) -> Document:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mlflow.entities import FileInfo
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.gcs_artifact_repo import GCSArtifactRepository
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
@@ -46,9 +48,29 @@ class _Relay(ArtifactRepository):
         found: list[FileInfo] = self._store.list_artifacts(path)
         return found
 
+    def download_artifacts(self, artifact_path: str, dst_path: str | None = None) -> str:
+        """Fetch what lies at a path, or say that nothing does.
+
+        MLflow calls that an error of the server, and its clients ask again for four minutes. They
+        do ask: `load_model("runs:/…")` looks among the run's files before it looks for the model.
+        """
+        try:
+            found: str = super().download_artifacts(artifact_path, dst_path)  # type: ignore[no-untyped-call]
+        except MlflowException as failure:
+            folder = artifact_path.rpartition("/")[0] or None
+            if any(each.path == artifact_path for each in self.list_artifacts(folder)):
+                raise
+            missing = f"There is no artifact {artifact_path}."
+            raise MlflowException(missing, RESOURCE_DOES_NOT_EXIST) from failure
+        return found
+
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Delete all that lies below a path."""
         self._store.delete_artifacts(artifact_path)
+
+    def upload_archived_trace_data_bytes(self, data: bytes) -> None:
+        """Write a trace that moves out of the database."""
+        self._store.upload_archived_trace_data_bytes(data)
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         self._store._download_file(remote_file_path, local_path)

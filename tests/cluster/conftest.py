@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TypeVar
 
 import pytest
+import yaml
 from kubernetes import client, config
 
 from tests.cluster import cluster as clusters
@@ -14,6 +15,7 @@ from tests.cluster import stack as stacks
 from tests.cluster.cluster import Cluster
 from tests.cluster.images import docker as dockers
 from tests.cluster.images.docker import Docker
+from tests.cluster.pods import job
 from tests.cluster.requirements import CannotRun
 from tests.cluster.stack import Stack
 
@@ -54,6 +56,30 @@ def namespace(cluster) -> Iterator[str]:
     cluster.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def apply(cluster, namespace) -> Callable[..., None]:
+    """Create objects in the namespace of the test."""
+
+    def create(*objects: dict) -> None:
+        text = yaml.safe_dump_all(objects)
+        cluster.kubectl("--namespace", namespace, "apply", "--filename=-", stdin=text)
+
+    return create
+
+
+@pytest.fixture
+def printed(cluster, namespace, apply) -> Callable[..., str]:
+    """Run a Job of one pod to its end and return what it printed."""
+
+    def run(spec: dict, **labels: str) -> str:
+        apply(job(spec, labels))
+        wait = ["wait", "--for=condition=Complete", "job/job", "--timeout=120s"]
+        cluster.kubectl("--namespace", namespace, *wait)
+        return str(cluster.kubectl("--namespace", namespace, "logs", "job/job", "-c", "main"))
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -145,6 +145,11 @@ class Enclosure:
         self.groups.end()
         remove(self.id)
 
+    def discard(self) -> None:
+        """Remove the folder of one that has ended."""
+        with _alone():
+            shutil.rmtree(self.folder)
+
     def tail(self) -> str:
         """The end of the log, to show beside an error."""
         if not self.log.exists():
@@ -153,9 +158,7 @@ class Enclosure:
         return "\n".join([f"The last lines of {self.log}:", *(f"    {line}" for line in lines)])
 
     def _start(self, plan: Plan) -> "subprocess.Popen[bytes]":
-        PLACE.mkdir(parents=True, exist_ok=True)
-        with (PLACE / ".lock").open("w") as place:
-            fcntl.flock(place, fcntl.LOCK_EX)
+        with _alone():
             _sweep()
             self.folder.mkdir(mode=0o700)
             lock = self.lock.open("w")
@@ -189,10 +192,17 @@ class Enclosure:
 
 def sweep() -> None:
     """Remove what is left of enclosures whose keepers are gone."""
+    with _alone():
+        _sweep()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Nobody else makes or removes a folder meanwhile."""
     PLACE.mkdir(parents=True, exist_ok=True)
     with (PLACE / ".lock").open("w") as place:
         fcntl.flock(place, fcntl.LOCK_EX)
-        _sweep()
+        yield
 
 
 def _sweep() -> None:

@@ -15,25 +15,38 @@ from tests.cluster.enclosure import Enclosure
 HOME = ("var/lib", "var/log")
 """Where programs keep things if they are not told otherwise: inside, these are the enclosure's."""
 
+DISK = Path("/run/disk")
+DISK_BYTES = 40 * 2**30
+
 
 def main(folder: Path) -> int:
     """Run the command to its end."""
     plan = Enclosure(folder).plan
-    for place in HOME:
-        (folder / place).mkdir(parents=True, exist_ok=True)
     mount("--make-rshared", "/")  # as on a machine: what one mounts, all see
     here = control_groups.hierarchies()
     if plan.link:
         mount("-t", "sysfs", "sysfs", "/sys")  # shows the network that is looked at from
     mount_control_groups(here)
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
+    mount_disk(folder / "disk")
     for place in HOME:
-        mount("--bind", str(folder / place), f"/{place}")
+        (DISK / place).mkdir(parents=True)
+        mount("--bind", str(DISK / place), f"/{place}")
     child = subprocess.Popen(plan.command)
     while True:
         pid, status = os.wait()
         if pid == child.pid:
             return os.waitstatus_to_exitcode(status)
+
+
+def mount_disk(file: Path) -> None:
+    """Have a disk of its own, in one file: of a million small ones, this machine forgets one."""
+    with file.open("wb") as disk:
+        disk.truncate(DISK_BYTES)  # what is not written takes no room
+    quiet = ["-q", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard"]
+    subprocess.run(["mkfs.ext4", *quiet, str(file)], check=True)
+    DISK.mkdir()
+    mount("-o", "loop,nobarrier", str(file), str(DISK))
 
 
 def mount_control_groups(here: dict[Path, tuple[str, str]]) -> None:

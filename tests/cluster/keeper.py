@@ -7,7 +7,6 @@ SIGTERM and the end of its command.
 
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -39,7 +38,7 @@ def main(folder: Path) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         enclosure.end()
     if code is None:
-        shutil.rmtree(folder)
+        enclosure.discard()
     return code or 0  # the log of one that ended by itself is kept until the next one starts
 
 

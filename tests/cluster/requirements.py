@@ -10,7 +10,12 @@ from pathlib import Path
 
 from tests.cluster.node.containerd import CNI_PROGRAMS
 
-ENCLOSURE = {"ip": "iproute2", "setpriv": "util-linux", "unshare": "util-linux"}
+ENCLOSURE = {
+    "ip": "iproute2",
+    "mkfs.ext4": "e2fsprogs",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+}
 """Programs by name, with the Debian package that has each."""
 
 NODE = {
@@ -19,6 +24,7 @@ NODE = {
     f"{CNI_PROGRAMS}/bridge": "containernetworking-plugins",
     "docker-registry": "docker-registry",
     "etcd": "etcd-server",
+    "ipset": "ipset",
     "iptables": "iptables",
     "runc": "runc",
 }
@@ -51,6 +57,8 @@ def check(programs: Mapping[str, str]) -> None:
     if missing:
         install = "apt-get install --no-install-recommends"
         raise CannotRun(f"programs are missing. Type: {install} {' '.join(sorted(missing))}")
+    if not Path("/dev/loop-control").exists():
+        raise CannotRun(f"no file can be mounted as a disk (/dev/loop-control). {ELSEWHERE}")
     trial = ["unshare", "--mount", "--net", "--pid", "--fork", "mount", "--make-rprivate", "/"]
     if subprocess.run(trial, capture_output=True, check=False).returncode:
         raise CannotRun(

@@ -48,12 +48,18 @@ class Stack(Program):
     ) -> None:
         self.cluster, self.docker = cluster, docker
         self._edit = edit
-        programs = [str(Path(cluster.program).parent), cloud.environment["PATH"]]
-        person = {"PATH": os.pathsep.join(programs), "KUBECONFIG": str(cluster.kubeconfig)}
-        environment = {**cloud.environment, **docker.environment, **person}
+        programs = [str(Path(cluster.program).parent), os.environ["PATH"]]
+        environment = {
+            # Of all that is stood in for, the providers alone: Docker is a real one.
+            "PULUMI_DEBUG_PROVIDERS": cloud.environment["PULUMI_DEBUG_PROVIDERS"],
+            "PATH": os.pathsep.join(programs),
+            "KUBECONFIG": str(cluster.kubeconfig),
+            **docker.environment,
+        }
         super().__init__("kind", folder, pulumi_cli.find(), environment)
         self._file = self.program / "Pulumi.kind.yaml"
         kubeconfig = yaml.safe_load(cluster.kubeconfig.read_text())
+        self.persons = _as(PERSON, kubeconfig, folder / "kubeconfig")
         self.settings = {
             key.removeprefix("mlflow-platform:"): value
             for key, value in yaml.safe_load(self._file.read_text())["config"].items()
@@ -121,12 +127,16 @@ class Stack(Program):
 
     @contextmanager
     def tunnel(self) -> Iterator[str]:
-        """Open the tunnel as the stack says, for as long as the context lasts; its address."""
+        """Open the tunnel as the stack says, for as long as the context lasts; its address.
+
+        Who opens it is somebody in `access.people`, and may do no more than those may.
+        """
         outputs = self.outputs()
+        environment = self.environment | {"KUBECONFIG": str(self.persons)}
         # `exec`: what is ended is the tunnel itself, not a shell that leaves it behind.
         command = ["sh", "-c", f"exec {outputs['connectCommand']}"]
         with subprocess.Popen(
-            command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
         ) as process:
             assert process.stdout
             try:
@@ -143,6 +153,14 @@ class Stack(Program):
         for namespace in both:  # which refuses new pods by now
             self.kubectl("delete", "pods", "--all", "--grace-period=1", namespace=namespace)
             self.cluster.kubectl("wait", f"namespace/{namespace}", "--for=delete", "--timeout=120s")
+
+
+def _as(person: str, kubeconfig: dict[str, Any], file: Path) -> Path:
+    """Write a kubeconfig of somebody else, whose name its owner may take."""
+    users = [{**each, "user": {**each["user"], "as": person}} for each in kubeconfig["users"]]
+    file.touch(mode=0o600)
+    file.write_text(yaml.safe_dump({**kubeconfig, "users": users}))
+    return file
 
 
 @contextmanager

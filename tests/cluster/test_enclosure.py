@@ -75,7 +75,7 @@ def test_however_its_owner_ends_nothing_is_left(enclosure, how):
         until(lambda: not enclosure.folder.exists())
 
     assert len(running) > 4
-    assert set(made) == {"interfaces", "control groups", "folders"}
+    assert set(made) == {"interfaces", "control groups", "disks", "folders"}
     until(lambda: ended(running))
     assert traces.left(before, enclosure) == {}
 

@@ -6,30 +6,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.cluster import requirements, traces
 from tests.cluster.cluster import GIVEN
 from tests.cluster.conftest import possible
 from tests.cluster.ending import ended, processes, until
 from tests.cluster.node.node import Node
+from tests.cluster.pods import CONTAINER, pod, shell
 from tools.project import ROOT
-
-CONTAINER = {
-    "image": "busybox",
-    "imagePullPolicy": "IfNotPresent",
-    "securityContext": {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    },
-}
-"""As a namespace demands it that takes `restricted` pods only."""
 
 WEB = CONTAINER | {
     "name": "web",
@@ -41,91 +30,67 @@ WEB = CONTAINER | {
 ours = pytest.mark.skipif(GIVEN in os.environ, reason=f"the cluster of {GIVEN} is not ours")
 
 
-def pod(*containers: dict, sidecars: tuple[dict, ...] = (), **more: object) -> dict:
-    """The specification of a pod that does not run as root."""
-    return {
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "fsGroup": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "initContainers": [sidecar | {"restartPolicy": "Always"} for sidecar in sidecars],
-        "containers": list(containers),
-        **more,
-    }
-
-
-def shell(script: str, **more: object) -> dict:
-    """A container that runs a script."""
-    return CONTAINER | {"name": "main", "command": ["sh", "-euc", script], **more}
-
-
-def job(spec: dict) -> dict:
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": "job"},
-        "spec": {"backoffLimit": 0, "template": {"spec": spec | {"restartPolicy": "Never"}}},
-    }
-
-
-@pytest.fixture
-def apply(cluster, namespace) -> Callable[..., None]:
-    """Create objects in the namespace of the test."""
-
-    def create(*objects: dict) -> None:
-        text = yaml.safe_dump_all(objects)
-        cluster.kubectl("--namespace", namespace, "apply", "--filename=-", stdin=text)
-
-    return create
-
-
-@pytest.fixture
-def printed(cluster, namespace, apply) -> Callable[[dict], str]:
-    """Run a Job of one pod to its end and return what it printed."""
-
-    def run(spec: dict) -> str:
-        apply(job(spec))
-        wait = ["wait", "--for=condition=Complete", "job/job", "--timeout=120s"]
-        cluster.kubectl("--namespace", namespace, *wait)
-        return str(cluster.kubectl("--namespace", namespace, "logs", "job/job", "-c", "main"))
-
-    return run
-
-
 def test_a_job_without_root_and_with_a_native_sidecar_completes(printed):
-    script = "wget -qO- http://localhost:8080/passwd; id -u; ! touch /tmp/x; ! touch /x"
+    writable = "for place in / /tmp; do touch $place/x 2>/dev/null && exit 1; done"
+    script = f"{writable}; wget -qO- http://localhost:8080/passwd; id -u"
     started = WEB | {"startupProbe": WEB["readinessProbe"]}
 
     lines = printed(pod(shell(script), sidecars=(started,))).splitlines()
 
     assert lines[0].startswith("root:")
-    assert "65532" in lines
+    assert lines[-1] == "65532"
+
+
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web"},
+    "spec": {
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": pod(WEB)},
+    },
+}
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web"},
+    "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+}
+FETCH = "timeout 5 wget -qO- http://web/passwd"
 
 
 def test_a_service_is_known_by_its_name_and_answers(cluster, namespace, apply, printed):
+    apply(DEPLOYMENT, SERVICE)
+    cluster.kubectl("--namespace", namespace, "rollout", "status", "deploy/web", "--timeout=120s")
+
+    assert printed(pod(shell(FETCH))).startswith("root:")
+
+
+@ours
+def test_a_network_policy_holds_for_who_is_not_named_in_it(cluster, namespace, apply, printed):
+    friend = {"podSelector": {"matchLabels": {"app": "friend"}}}
     apply(
+        DEPLOYMENT,
+        SERVICE,
         {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
             "metadata": {"name": "web"},
             "spec": {
-                "replicas": 2,
-                "selector": {"matchLabels": {"app": "web"}},
-                "template": {"metadata": {"labels": {"app": "web"}}, "spec": pod(WEB)},
+                "podSelector": {"matchLabels": {"app": "web"}},
+                "policyTypes": ["Ingress"],
+                "ingress": [{"from": [friend], "ports": [{"port": 8080}]}],
             },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "web"},
-            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
         },
     )
     cluster.kubectl("--namespace", namespace, "rollout", "status", "deploy/web", "--timeout=120s")
 
-    assert printed(pod(shell("wget -qO- http://web/passwd"))).startswith("root:")
+    refused = f"while {FETCH}; do sleep 1; done; echo refused"  # soon after the pod is known
+    assert printed(pod(shell(refused))).endswith("refused\n")
+    cluster.kubectl("--namespace", namespace, "delete", "job/job", "--timeout=60s")
+    allowed = f"until {FETCH}; do sleep 1; done; echo allowed"
+    assert printed(pod(shell(allowed)), app="friend").endswith("allowed\n")
 
 
 def test_a_claim_gets_a_volume_that_goes_when_the_claim_does(cluster, namespace, apply, printed):
@@ -187,6 +152,7 @@ def test_a_pod_reaches_what_the_tests_serve(cluster, printed, tmp_path):
 OWNER = """
 import sys, time
 from tests.cluster.node.node import Node
+from tests.cluster.pods import CONTAINER, pod, shell
 with Node(sys.argv[1]).started():
     time.sleep(600)
 """

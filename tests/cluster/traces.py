@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.cluster import control_groups
@@ -51,6 +52,16 @@ def _folders() -> set[str]:
     return {Enclosure(folder).id for folder in PLACE.glob("*/")}
 
 
+def _disks() -> set[str]:
+    """Files that are mounted as disks, by whose they are."""
+    found = set()
+    for file in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):  # let go meanwhile
+            backing = Path(file.read_text().strip().removesuffix(" (deleted)"))
+            found.add(Enclosure(backing.parent).id)
+    return found
+
+
 def _kernel() -> set[str]:
     names = [*TUNED, "net/ipv4/ip_forward", "net/netfilter/nf_conntrack_max"]
     files = [Path("/proc/sys") / name for name in names]
@@ -63,5 +74,6 @@ KINDS: dict[str, Callable[[], set[str]]] = {
     "firewall": _firewall,
     "control groups": _groups,
     "folders": _folders,
+    "disks": _disks,
     "kernel": _kernel,
 }

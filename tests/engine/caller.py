@@ -51,6 +51,11 @@ class Caller:
         request = provider_pb2.ConfigureRequest(args=config)
         self.cloud.providers["kubernetes"].Configure(request, self)
 
+    def use_context(self, context: str) -> None:
+        """Point the Kubernetes provider at a cluster that the kubeconfig knows."""
+        request = provider_pb2.ConfigureRequest(args=pack({"context": context}))
+        self.cloud.providers["kubernetes"].Configure(request, self)
+
     # What a provider asks of the call's context.
 
     def abort(self, code: grpc.StatusCode, details: str) -> None:

@@ -14,7 +14,7 @@ from .tokens import BUCKET
 __all__ = ["PROJECT", "Refusal", "Stack", "Step", "fill_buckets"]
 
 PROJECT = "acme-ml-123456"
-"""The one thing that the committed stack files leave to the user."""
+"""The one thing that the committed stack files for Google Cloud leave to the user."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Stack(Program):
     def __init__(self, name: str, folder: Path, cloud: StandInCloud, cli: Path) -> None:
         self.cloud = cloud
         super().__init__(name, folder, cli, cloud.environment)
-        self.set("project", PROJECT)
+        if "platform: gke" in (self.program / f"Pulumi.{name}.yaml").read_text():
+            self.set("project", PROJECT)
 
     def preview(self) -> list[Step]:
         """List what an `up` would do, without what stays as it is."""

@@ -1,19 +1,16 @@
 """The life of a `dev` stack: preview, up, changes, destroy."""
 
-import base64
 import copy
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 
+from . import secrecy
 from .cloud.journal import Entry
 from .cloud.thing import Thing
-from .cloud.world import built
 from .dependencies import ancestors, declared, finished, longest_path, names, started, token
+from .needs import needed
 from .stack import Refusal, Stack, Step, fill_buckets
 from .tokens import (
     API,
@@ -23,7 +20,6 @@ from .tokens import (
     INSTANCE,
     JOB,
     NETWORK,
-    PASSWORD,
     PEERING,
     POOL,
     SUBNETWORK,
@@ -110,17 +106,8 @@ def test_a_change_behind_pulumis_back_is_seen_and_put_right(dev):
 
 
 def test_no_secret_is_in_the_state_in_plain_text(dev):
-    passwords = [p.outputs["result"]["value"] for p in dev.cloud.world.of(PASSWORD)]
-    shown = json.dumps(json.loads(dev.pulumi("stack", "export", "--show-secrets")))
-    kept = [file for file in files(dev.backend.folder, dev.program) if file.is_file()]
-
-    assert passwords
-    for password in passwords:
-        spellings = {password, quote(password), base64.b64encode(password.encode()).decode()}
-        assert password in shown, "an empty search proves nothing"
-        for file in kept:
-            text = file.read_text(errors="replace")
-            assert not [s for s in spellings if s in text], file
+    assert secrecy.passwords(dev)
+    assert secrecy.in_plain_text(dev) == []
 
 
 def test_everything_waits_for_all_that_it_needs(dev):
@@ -238,17 +225,3 @@ def test_apis_stay_enabled_for_others(destroyed):
 def cpu_pool(stack: Stack) -> Thing:
     pools = stack.cloud.world.of(POOL)
     return next(p for p in pools if not p.inputs["nodeConfig"].get("guestAccelerators"))
-
-
-def files(*folders: Path) -> list[Path]:
-    return [file for folder in folders for file in folder.rglob("*")]
-
-
-def needed(stack: Stack) -> dict[str, frozenset[str]]:
-    """What each request could not have done without; a build counts for the image that asked."""
-    images = {built(r.get("outputs", {}).get("reference", "")): r["urn"] for r in stack.resources()}
-    entries = [*stack.cloud.journal.done("create"), *stack.cloud.journal.done("build")]
-    return {
-        images.get(e.urn, e.urn): frozenset(images.get(urn, urn) for urn in e.needed)
-        for e in entries
-    }

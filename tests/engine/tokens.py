@@ -2,12 +2,16 @@
 
 API = "gcp:projects/service:Service"
 BUCKET = "gcp:storage/bucket:Bucket"
+CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 CLUSTER = "gcp:container/cluster:Cluster"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
+IMAGE = "pulumi-python:dynamic/images:Image"
 INSTANCE = "gcp:sql/databaseInstance:DatabaseInstance"
 JOB = "kubernetes:batch/v1:Job"
+NAMESPACE = "kubernetes:core/v1:Namespace"
 NETWORK = "gcp:compute/network:Network"
 PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105
 PEERING = "gcp:servicenetworking/connection:Connection"
 POOL = "gcp:container/nodePool:NodePool"
+STATEFUL_SET = "kubernetes:apps/v1:StatefulSet"
 SUBNETWORK = "gcp:compute/subnetwork:Subnetwork"

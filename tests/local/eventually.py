@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 
-def eventually(fact: Callable[[], object]) -> None:
-    """Wait until it holds; a minute means never."""
-    deadline = time.monotonic() + 60
+def eventually(fact: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until it holds; a minute means never, where nothing else is said."""
+    deadline = time.monotonic() + seconds
     while not fact():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.01)

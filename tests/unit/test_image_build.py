@@ -1,4 +1,4 @@
-"""Images built and found by programs called `gcloud` and `docker` that note what they get."""
+"""Images built, found and handed over by programs that note what they get."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from components import build_context, image_builders
 from components.build_context import BuildContext
 from components.image_build import ImageProvider
-from components.image_builders import CloudBuild, Docker, NotBuilt
+from components.image_builders import CloudBuild, Docker, Loaded, NotBuilt
 
 IMAGE = "gcr.io/my-project/mlflow-tracking"
 DIGEST = "sha256:" + "1" * 64
@@ -37,6 +37,17 @@ def push():
         fail(failure)
     state["tags"].append(state["tag"])
     (here / "state.json").write_text(json.dumps(state))
+
+def save():
+    (here / "state.json").write_text(json.dumps(state))
+
+def load(name, nodes):
+    for node in nodes:
+        state["loaded"].setdefault(node, []).append(name)
+    save()
+
+def listed(node):
+    print("\\n".join(["docker.io/kindest/local-path:v1", *state["loaded"].get(node, [])]))
 
 def context(folder):
     call["files"] = sorted(p.name for p in pathlib.Path(folder).rglob("*") if p.is_file())
@@ -66,7 +77,7 @@ match command:
     case ["gcloud", "builds", "log", build, *_] if build == BUILD:
         note()
         print("Step #0: ERROR: No matching distribution found for mlflow")
-    case ["docker", "manifest", "inspect", "--verbose", name]:
+    case ["docker", "manifest", "inspect", *_, name]:
         note()
         if not state["tags"]:
             fail("manifest unknown")
@@ -74,21 +85,56 @@ match command:
     case ["docker", "build", *_, folder]:
         context(folder)
         note()
+        state["built"] += [word[6:] for word in command if word.startswith("--tag=")]
+        save()
     case ["docker", "push", _]:
         note()
         push()
+    case ["docker", "save", output, name]:
+        note()
+        pathlib.Path(output.removeprefix("--output=")).write_text(name)
+    case ["kind", "get", "nodes", "--name", cluster]:
+        note()
+        print("\\n".join(f"{cluster}-{node}" for node in state["nodes"]))
+    case ["kind", "load", "docker-image", name, "--name", cluster]:
+        note()
+        load(name, state["nodes"])
+    case ["docker", "exec", node, "ctr", *_]:
+        note()
+        listed(node.rpartition("-")[2])
+    case ["minikube", "--profile", _, "image", "load", name]:
+        note()
+        load(name, state["nodes"])
+    case ["microk8s", "images", "import"]:
+        note()
+        load(sys.stdin.read(), state["nodes"])
+    case ["minikube", "--profile", _, "image", "ls"] | ["microk8s", "ctr", "images", "list", _]:
+        note()
+        listed(state["nodes"][0])
+    case ["docker", "image", "ls", _]:
+        note()
+        print("\\n".join(state["built"]))
 """
 
 
 @dataclass
 class Tools:
-    """The two programs, and what they were asked."""
+    """The programs, and what they were asked."""
 
     folder: Path
     tag: str
 
     def set(self, **changes):
-        state = {"tags": [], "tag": self.tag, "failures": [], "refuses": "", **changes}
+        state = {
+            "tags": [],
+            "tag": self.tag,
+            "failures": [],
+            "refuses": "",
+            "nodes": ["control", "worker"],
+            "loaded": {},
+            "built": [],
+            **changes,
+        }
         (self.folder / "state.json").write_text(json.dumps(state))
 
     @property
@@ -112,7 +158,7 @@ def tools(tmp_path, monkeypatch, context):
     tools = Tools(tmp_path / "bin", context.tag)
     tools.folder.mkdir()
     constants = f"DIGEST, BUILD = {DIGEST!r}, {BUILD!r}\n"
-    for name in ("gcloud", "docker"):
+    for name in ("gcloud", "docker", "kind", "minikube", "microk8s"):
         program = tools.folder / name
         program.write_text(f"#!{sys.executable}\n{constants}{TOOL}")
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -294,3 +340,90 @@ def test_deleting_asks_nobody_because_other_stacks_may_run_the_image(tools, prop
     ImageProvider().delete("id", props)
 
     assert tools.calls == []
+
+
+TOOLS = ("docker-desktop", "kind", "microk8s", "minikube")
+
+
+@pytest.fixture(params=TOOLS)
+def loaded(request, context):
+    """An image that a tool hands to its cluster."""
+    return {
+        "image": "localhost/mlflow-tracking",
+        "tag": context.tag,
+        "folder": context.folder,
+        "arguments": dict(context.arguments),
+        "builder": {"tool": request.param, "cluster": "mlflow"},
+    }
+
+
+def test_without_a_registry_an_image_is_handed_to_the_cluster_and_named_by_its_tag(tools, loaded):
+    assert ImageProvider().read("id", loaded).id == ""
+
+    made = ImageProvider().create(loaded)
+
+    assert made.outs["reference"] == f"localhost/mlflow-tracking:{loaded['tag']}"
+    assert ImageProvider().read("id", loaded).outs["reference"] == made.outs["reference"]
+    built = [c["command"] for c in tools.calls if c["command"][:2] == ["docker", "build"]]
+    assert len(built) == 1
+    assert not [word for word in built[0] if word.startswith("--platform")]  # this machine's own
+    assert ["docker", "push"] not in [c["command"][:2] for c in tools.calls]
+
+
+def test_an_image_that_the_cluster_has_is_not_built_again(tools, loaded):
+    ImageProvider().create(loaded)
+    before = len(tools.calls)
+
+    ImageProvider().create(loaded)
+
+    again = [c["command"] for c in tools.calls[before:]]
+    assert [c for c in again if "build" in c or "load" in c or "import" in c] == []
+
+
+def test_an_image_that_one_node_lacks_is_handed_over_again(tools):
+    name = "localhost/mlflow-tracking:tag"
+    kind = Loaded("kind", "mlflow")
+    tools.set(loaded={"control": [name], "worker": [name]})
+    assert kind.reference("localhost/mlflow-tracking", "tag") == name
+
+    tools.set(loaded={"control": [name]})
+    assert kind.reference("localhost/mlflow-tracking", "tag") is None
+
+
+def test_a_kind_cluster_that_is_not_there_is_said_so(tools):
+    tools.set(nodes=[])
+
+    with pytest.raises(NotBuilt, match="Type: kind create cluster --name mlflow"):
+        Loaded("kind", "mlflow").reference("localhost/mlflow-tracking", "tag")
+
+
+def test_another_cluster_is_handed_its_own_image(loaded):
+    diff = ImageProvider().diff
+    other = {**loaded, "builder": {**loaded["builder"], "cluster": "other"}}
+
+    assert diff("id", loaded, loaded).changes is False
+    assert diff("id", loaded, other).replaces == ["builder"]
+
+
+@pytest.mark.parametrize(
+    ("image", "plain"),
+    [
+        ("localhost:5001/mlflow/mlflow-tracking", True),
+        ("127.0.0.1:5000/mlflow-tracking", True),
+        ("registry.example.com/mlflow-tracking", False),
+        ("localhost.example.com/mlflow-tracking", False),
+    ],
+)
+def test_only_a_registry_on_this_machine_is_asked_without_tls(tools, image, plain):
+    tools.set(tags=["tag"])
+
+    assert Docker().reference(image, "tag") == f"{image}@{DIGEST}"
+    assert ("--insecure" in tools.calls[0]["command"]) is plain
+
+
+def test_docker_builds_for_the_cpu_of_the_nodes(tools, context):
+    arm = BuildContext(context.folder, context.arguments, "arm64")
+    Docker().build(arm, IMAGE, arm.tag)
+
+    assert "--platform=linux/arm64" in tools.calls[0]["command"]
+    assert arm.tag != context.tag

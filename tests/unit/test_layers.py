@@ -65,11 +65,18 @@ def test_what_runs_in_the_servers_image_needs_no_pulumi():
     assert [path for path in PARTS["server"] if "pulumi" in " ".join(imports(path))] == []
 
 
-def test_the_local_platform_brings_in_no_clouds_sdk():
+@pytest.mark.parametrize(
+    ("platform", "others"),
+    [
+        ("local", {"pulumi_gcp", "pulumi_kubernetes", "pulumi_random"}),
+        ("kubernetes", {"pulumi_gcp"}),
+    ],
+)
+def test_a_platform_brings_in_no_sdk_that_it_does_not_need(platform, others):
     """Importing one takes seconds, and the engine then downloads hundreds of megabytes."""
-    program = "import config, platforms, sys; platforms.choose('local'); print(*sys.modules)"
+    program = f"import config, platforms, sys; platforms.choose('{platform}'); print(*sys.modules)"
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     loaded = {name.split(".")[0] for name in run.stdout.split()}
-    assert loaded & {"pulumi_gcp", "pulumi_kubernetes", "pulumi_random"} == set()
+    assert loaded & others == set()

@@ -42,6 +42,7 @@ def test_jobs_run_as_an_account_that_has_no_token_and_no_role(record):
     ("namespace", "resource", "verbs"),
     [
         ("training", "jobs", {"get", "list", "watch", "create", "delete"}),
+        ("training", "jobs/status", {"get"}),
         ("training", "pods", {"get", "list", "watch"}),
         ("training", "events", {"get", "list", "watch"}),
         ("training", "pods/log", {"get"}),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.build_context import BuildContext
 from tests.cluster import requirements
@@ -65,11 +66,21 @@ class Docker:
 
     def digest(self, image: str) -> str | None:
         """What the registry knows of a tag."""
-        # It is asked without TLS where it is on loopback, but only if one says so.
+        known = self._inspected(image)
+        return known["Descriptor"]["digest"] if known else None
+
+    def size(self, image: str) -> int:
+        """The bytes that a node pulls, if it has nothing of the image yet."""
+        known = self._inspected(image)
+        assert known is not None, f"there is no {image}"
+        return sum(layer["size"] for layer in known["SchemaV2Manifest"]["layers"])
+
+    def _inspected(self, image: str) -> Any:
+        # The registry is asked without TLS where it is on loopback, but only if one says so.
         inspect = ["docker", "manifest", "inspect", "--insecure", "--verbose", image]
         environment = os.environ | self.environment
         ended = subprocess.run(inspect, env=environment, capture_output=True, check=False)
-        return json.loads(ended.stdout)["Descriptor"]["digest"] if ended.returncode == 0 else None
+        return json.loads(ended.stdout) if ended.returncode == 0 else None
 
 
 @contextmanager

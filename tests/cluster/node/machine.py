@@ -1,6 +1,6 @@
 """Starts a node's programs in their order and stands by them.
 
-`python -m tests.cluster.node.machine FOLDER BINARIES`, inside an enclosure.
+`python -m tests.cluster.node.machine FOLDER BINARIES...`, inside an enclosure.
 """
 
 import ssl
@@ -17,7 +17,7 @@ from tests.cluster.enclosure import Enclosure
 from tests.cluster.images import registry, store
 from tests.cluster.inside import mount
 from tests.cluster.link import Link
-from tests.cluster.node import containerd, etcd, images, kubeconfig, storage
+from tests.cluster.node import containerd, etcd, images, kubeconfig, policies, storage
 from tests.cluster.node.certificates import Authority
 from tests.cluster.node.control_plane import ControlPlane
 from tests.cluster.node.kubelet import TUNED, Kubelet
@@ -66,6 +66,8 @@ class Machine:
         for file in MANIFESTS:
             self.kubectl("apply", "--filename", str(file))
         self.programs.start("local-path-provisioner", storage.command(self.layout))
+        self.kubectl("wait", "--for=create", f"node/{NAME}", "--timeout=60s")
+        self.programs.start("kube-router", policies.command(self.layout))
         self.programs.wait(self.serves_names)
         self.kubectl("wait", "--for=condition=Ready", f"node/{NAME}", "--timeout=60s")
 
@@ -125,7 +127,7 @@ class Machine:
         subprocess.run([*command, *arguments], check=True)
 
 
-def main(folder: Path, binaries: Path) -> None:
+def main(folder: Path, *binaries: Path) -> None:
     """Be the node until one of its programs ends."""
     link = Enclosure(folder).plan.link
     assert link is not None, "a node needs a network of its own"
@@ -140,6 +142,6 @@ def main(folder: Path, binaries: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), Path(sys.argv[2]))
+        main(*map(Path, sys.argv[1:]))
     except (Ended, subprocess.CalledProcessError) as problem:
         sys.exit(str(problem))

@@ -50,7 +50,13 @@ class Node:
         """
         programs = binaries.find()
         folder = self.enclosure.folder
-        command = [str(PYTHON), "-m", "tests.cluster.node.machine", str(folder), str(programs)]
+        command = [
+            str(PYTHON),
+            "-m",
+            "tests.cluster.node.machine",
+            str(folder),
+            *map(str, programs),
+        ]
         ready = folder / "ready"
         with ExitStack() as stack:
             with progress.step("Kubernetes node", expect="about half a minute") as done:

@@ -1,50 +1,27 @@
-"""The brain of the stand-in `gcloud`: the command on PATH asks it, over a local socket."""
+"""The brain of the stand-in `gcloud`."""
 
 import hashlib
 import json
-import secrets
-import threading
 import uuid
-from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 
-from .clock import Clock
-from .faults import Fault
 from .gcp import artifactregistry, iam, storage
 from .grants import granted
-from .journal import Journal
+from .program import Program
 from .refusal import RefusedError
 from .thing import Thing
 from .wire import Inputs
-from .world import BUILD, Visit, World, built
-
-BIN = Path(__file__).parent / "bin"
+from .world import BUILD, Visit, built
 
 BUILD_SECONDS = 300  # upload, base image, pip and push; RAPIDS takes three times that
 
 
-class Gcloud:
+class Gcloud(Program):
     """Builds and lists images of the stand-in cloud."""
 
-    folder = str(BIN)
-
-    def __init__(self, world: World, clock: Clock, journal: Journal, faults: list[Fault]) -> None:
-        self.world, self.clock, self.journal, self.faults = world, clock, journal, faults
-
-    def start(self) -> dict[str, str]:
-        """Listen, and say how to reach it."""
-        key = secrets.token_hex(16)
-        self._listener = Listener(("127.0.0.1", 0), authkey=key.encode())
-        threading.Thread(target=self._listen, daemon=True).start()
-        host, port = self._listener.address
-        return {"STAND_IN_GCLOUD": f"{host}:{port}:{key}"}
-
-    def stop(self) -> None:
-        """Stop listening."""
-        self._listener.close()
+    variable = "STAND_IN_GCLOUD"
 
     def answer(self, command: list[str]) -> tuple[int, str, str]:
-        """Do what the command line asks: exit status, output and errors."""
         words = [word for word in command if not word.startswith("--")]
         flags = dict(word[2:].split("=", 1) for word in command if "=" in word and word[:2] == "--")
         try:
@@ -112,15 +89,3 @@ class Gcloud:
         if repository is None:
             raise RefusedError(f"NOT_FOUND: Repository {reference} was not found.")
         return repository
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                connection = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: Connection) -> None:
-        with connection:
-            connection.send(self.answer(connection.recv()))

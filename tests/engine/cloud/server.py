@@ -16,12 +16,14 @@ from .gcp.project import GoogleCloud
 from .journal import Journal
 from .kubernetes import Kubernetes
 from .kubernetes.kinds import KINDS as KUBERNETES_KINDS
+from .laptop import Laptop
+from .program import BIN
 from .thing import Thing
 from .world import World
 
 
 class StandInCloud:
-    """Three providers and the gcloud command over one world, for as long as the `with` lasts."""
+    """Three providers and the commands that build images, over one world, as long as the `with`."""
 
     def __init__(self, speed: float = 400, patience: float = 20) -> None:
         self.world = World()
@@ -33,7 +35,7 @@ class StandInCloud:
             "kubernetes": Kubernetes(KUBERNETES_KINDS, *parts),
             "random": random.Random(random.KINDS, *parts),
         }
-        self.gcloud = Gcloud(self.world, self.clock, self.journal, self.faults)
+        self.programs = (Gcloud(*parts), Laptop(*parts))
         self._servers: list[grpc.Server] = []
 
     def __enter__(self) -> Self:
@@ -41,15 +43,17 @@ class StandInCloud:
         attached = ",".join(f"{name}:{port}" for name, port in ports.items())
         self.environment = {
             "PULUMI_DEBUG_PROVIDERS": attached,
-            "PATH": os.pathsep.join([self.gcloud.folder, os.environ["PATH"]]),
-            **self.gcloud.start(),
+            "PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]),
         }
+        for program in self.programs:
+            self.environment |= program.start()
         return self
 
     def __exit__(self, *_: Any) -> None:
         for server in self._servers:
             server.stop(grace=None)
-        self.gcloud.stop()
+        for program in self.programs:
+            program.stop()
 
     def fail(self, token: str, message: str, *, leaves_it: bool = False) -> None:
         """Let the next create of a type fail."""

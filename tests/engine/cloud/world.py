@@ -25,7 +25,11 @@ class World:
         self.workload_pools: set[str] = set()
         self.peerings: set[str] = set()
         self.networks_of_instances: set[str] = set()
-        # Cloud SQL instance → URN of the Job that brought its schema up to date.
+        # Clusters that are there without Google, by the name that a kubeconfig has for them.
+        self.contexts: set[str] = set()
+        # What their nodes hold without having pulled it.
+        self.node_images: set[str] = set()
+        # Database → URN of the Job that brought its schema up to date.
         self.migrated: dict[str, str] = {}
         self.objects: dict[str, int] = {}
         # Image → tag → digest.

@@ -7,7 +7,8 @@ from ..kind import Kind
 from ..thing import Thing
 from ..wire import Inputs, at, secret
 from ..world import Visit, World
-from .pod import Pod
+from . import neighbours
+from .pod import CLAIM, Pod
 from .readiness import can_run
 
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -57,6 +58,12 @@ def _deployment(world: World, inputs: Inputs) -> Inputs:
     return {**_object(world, inputs), "status": dict.fromkeys(counts, replicas)}
 
 
+def _stateful_set(world: World, inputs: Inputs) -> Inputs:
+    replicas = inputs["spec"].get("replicas", 1)
+    counts = ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas")
+    return {**_object(world, inputs), "status": dict.fromkeys(counts, replicas)}
+
+
 def _job(world: World, inputs: Inputs) -> Inputs:
     done = {"type": "Complete", "status": "True"}
     return {**_object(world, inputs), "status": {"succeeded": 1, "conditions": [done]}}
@@ -97,6 +104,7 @@ def _serves(visit: Visit) -> list[str]:
 
 def _finished(world: World, job: Thing) -> None:
     world.migrated |= {i.id: job.urn for i in Pod(world, job.inputs).instances()}
+    world.migrated |= dict.fromkeys(neighbours.migrated(world, job), job.urn)
 
 
 def _kind(token: str, seconds: float, *replaced_by: str, **rest: Any) -> Kind:
@@ -137,7 +145,16 @@ KINDS = {
             "spec.selector",
             "spec.serviceName",
             "spec.volumeClaimTemplates",
+            computed=_stateful_set,
             ready=can_run,
+            seconds_to_delete=30,
+        ),
+        _kind(
+            CLAIM,
+            1,
+            "spec.accessModes",
+            "spec.storageClassName",
+            release=neighbours.release_claim,
         ),
         _kind(
             JOB,

@@ -11,6 +11,7 @@ from ..world import World
 
 SERVICE_ACCOUNT = "kubernetes:core/v1:ServiceAccount"
 HOLDERS = {"secret": "kubernetes:core/v1:Secret", "configMap": "kubernetes:core/v1:ConfigMap"}
+CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 GOOGLE_ACCOUNT = "iam.gke.io/gcp-service-account"
 
 
@@ -51,6 +52,13 @@ class Pod:
         """The main containers."""
         return list(self.spec["containers"])
 
+    @property
+    def claims(self) -> list[str]:
+        """Names of the claims whose volumes it mounts."""
+        volumes = self.spec.get("volumes", [])
+        claims = [v["persistentVolumeClaim"] for v in volumes if "persistentVolumeClaim" in v]
+        return [claim["claimName"] for claim in claims]
+
     def holders(self) -> Iterator[tuple[str, str, Thing | None]]:
         """Every Secret and ConfigMap that the pod cannot start without."""
         for kind, name in _named(self.spec):
@@ -66,6 +74,19 @@ class Pod:
                 data = (holder.inputs.get("data") or {}).values()
                 texts.update(data if kind == "configMap" else map(_decoded, data))
         return texts
+
+    def variables(self) -> dict[str, str]:
+        """The containers' environment, from whatever it comes."""
+        found: dict[str, str] = {}
+        for container in self.containers:
+            for source in container.get("envFrom", []):
+                for kind, name in _named(source):
+                    held = self.world.things.get((HOLDERS[kind], f"{self.namespace}/{name}"))
+                    if held:
+                        found |= held.inputs.get("stringData") or {}
+                        found |= held.inputs.get("data") or {}
+            found |= {v["name"]: v["value"] for v in container.get("env", []) if "value" in v}
+        return found
 
     def instances(self) -> Iterator[Thing]:
         """The Cloud SQL instances that its proxy connects to."""

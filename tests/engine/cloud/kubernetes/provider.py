@@ -26,12 +26,12 @@ class Kubernetes(Provider):
 
     package = "pulumi_kubernetes"
 
-    kubeconfig = ""
+    kubeconfig = context = ""
 
     def CheckConfig(self, request: Any, context: Any) -> Any:
         failures = (
             []
-            if "kubeconfig" in request.news
+            if "kubeconfig" in request.news or "context" in request.news
             else [
                 provider_pb2.CheckFailure(
                     property="kubeconfig",
@@ -65,7 +65,9 @@ class Kubernetes(Provider):
         return answer
 
     def Configure(self, request: Any, context: Any) -> Any:
-        self.kubeconfig = unpack(request.args).get("kubeconfig", "")
+        settings = unpack(request.args)
+        self.kubeconfig = settings.get("kubeconfig", "")
+        self.context = settings.get("context", "")
         return super().Configure(request, context)
 
     def kind(self, token: str) -> Kind:
@@ -90,6 +92,10 @@ class Kubernetes(Provider):
     def reach(self, visit: Visit | None = None) -> None:
         """The configured cluster must be there, by its address or its DNS name."""
         if self.kubeconfig == UNKNOWN:
+            return
+        if self.context in self.world.contexts:
+            if visit:
+                self._namespace(visit)
             return
         for cluster in self.world.of(container.CLUSTER):
             endpoints = (
