@@ -24,6 +24,7 @@ PAUSE_SECONDS = 0.3
 """At most, between two requests: most connections are kept and idle, as in training."""
 REPORT_SECONDS = 0.5
 ANSWER_SECONDS = 30
+POLL_SECONDS = 0.2
 EXPERIMENT = "0"
 
 ROUNDS = 2
@@ -100,6 +101,19 @@ class Scientist:
             page = history.get("next_page_token", "")
             if not page:
                 return found
+
+
+def arrive(uri: str) -> None:
+    """Wait until the way is open: the rules of a network take a moment to know a new pod."""
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            requests.get(f"{uri}/health", timeout=ANSWER_SECONDS).raise_for_status()
+        except requests.RequestException:
+            time.sleep(POLL_SECONDS)
+        else:
+            return
+    sys.exit(f"there is no way to {uri}")
 
 
 def write(uri: str, enough: threading.Event, count: Count) -> None:
@@ -188,6 +202,7 @@ if __name__ == "__main__":
     enough = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: enough.set())
     _, what, uri = sys.argv
+    arrive(uri)
     if what == "write":
         write(uri, enough, Count())
     else:
