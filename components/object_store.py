@@ -211,6 +211,8 @@ def _pod(
         "SECRETS": SECRETS,
         "PORT": str(PORT),
         "BUCKET": BUCKET,
+        # Go does not know the container's limit: six uploads at once of 32 MiB went beyond it.
+        "GOMEMLIMIT": "768MiB",
         # A volume is a file that is full one day; a bucket wants several to write to at once.
         "VOLUME_MB": str(min(max(64, storage_gib * 1024 // 100), 30000)),
     }
