@@ -14,7 +14,7 @@ LAST_REQUEST_SECONDS = 5.0
 
 
 class Draining(HttpToolsProtocol):
-    """One connection. Uvicorn finds it by `--http server.draining:Draining`."""
+    """One connection."""
 
     stopping = False
 

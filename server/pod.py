@@ -27,9 +27,6 @@ USER = 65532
 SCRATCH = "/tmp"  # noqa: S108
 """The only place where anything is written."""
 
-DRAINING = "server.draining:Draining"
-"""By its name: what starts the pods need not have uvicorn."""
-
 QUIET_SECONDS = 10
 """Between leaving the Service and stopping, while the last new requests still arrive."""
 
@@ -95,7 +92,7 @@ def tracking_pod(
                 "name": SERVER,
                 "image": image,
                 "imagePullPolicy": "IfNotPresent",
-                "command": spec.command(http=DRAINING),
+                "command": spec.command(),
                 **_variables(variables),
                 "envFrom": [
                     {"configMapRef": {"name": config}},

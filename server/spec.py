@@ -35,6 +35,9 @@ UPLOAD_CHUNK_BYTES = 16 * 2**20
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """Variables of who the server is at `s3://`; Secrets that others make have keys of these names."""
 
+CONNECTION = "server.connection:Connection"
+"""By its name: what starts the server need not have uvicorn."""
+
 T = TypeVar("T")
 
 
@@ -153,11 +156,8 @@ class ServerSpec:
     artifact_access: Literal["proxied", "direct"] = "proxied"
     """Through the server, or by clients that have rights on the bucket."""
 
-    def command(self, http: str = "httptools") -> list[str]:
-        """What the container or the laptop runs. Nothing in it is secret.
-
-        `http` is what uvicorn reads requests with: one of its own, or a class on the Python path.
-        """
+    def command(self) -> list[str]:
+        """What the container or the laptop runs. Nothing in it is secret."""
         return [
             "mlflow",
             "server",
@@ -170,7 +170,7 @@ class ServerSpec:
             # uvloop: without it uvicorn with several workers leaves Nagle's algorithm on, and
             # every sequential request waits 40 ms.
             "--uvicorn-opts="
-            f"--loop uvloop --http {http} --no-access-log "
+            f"--loop uvloop --http {CONNECTION} --no-access-log "
             f"--timeout-graceful-shutdown {DRAIN_SECONDS}",
         ]
 

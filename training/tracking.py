@@ -21,8 +21,14 @@ from unusable import Unusable
 TERMINATED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
 
+OPENING_SECONDS = 10
+"""How long a run that is just being made may take; a Spot machine leaves about 25 seconds."""
+
 _open: list[str] = []
 """Runs that are not over, the outermost first."""
+
+_opening = threading.Lock()
+"""Held from before a run is made until `_open` has it. Once all runs are ended none is made."""
 
 
 def main(work: Callable[[], None]) -> None:
@@ -48,11 +54,14 @@ def run(name: str, params: Mapping[str, Any], run_id: str | None = None) -> Iter
     launcher = os.environ.get("MLFLOW_RUN_ID")
     fresh = run_id is None and launcher is None
     client = MlflowClient()
-    active = mlflow.start_run(run_id=run_id, run_name=name if fresh else None)
+    with _opening:
+        active = mlflow.start_run(run_id=run_id, run_name=name if fresh else None)
+        shared = launcher if launcher != active.info.run_id else None
+        _open.extend(filter(None, (shared, active.info.run_id)))
     with ExitStack() as stack:
-        if launcher and launcher != active.info.run_id:
-            client.set_tag(launcher, "continues", active.info.run_id)
-            stack.enter_context(_ending(launcher, _terminate(client, launcher)))
+        if shared:
+            client.set_tag(shared, "continues", active.info.run_id)
+            stack.enter_context(_ending(shared, _terminate(client, shared)))
         stack.enter_context(_ending(active.info.run_id, mlflow.end_run))
         for tag in {"stopped", "failure"} & set(active.data.tags):
             client.delete_tag(active.info.run_id, tag)
@@ -70,12 +79,14 @@ def child(parent: ActiveRun, number: int, params: Mapping[str, Any]) -> Iterator
     Three requests in all, so that a search of thousands of trials does not drown the server.
     """
     client = MlflowClient()
-    opened = client.create_run(
-        parent.info.experiment_id,
-        run_name=f"trial-{number}",
-        tags={MLFLOW_PARENT_RUN_ID: parent.info.run_id, "trial": str(number)},
-    )
-    run_id = opened.info.run_id
+    with _opening:
+        opened = client.create_run(
+            parent.info.experiment_id,
+            run_name=f"trial-{number}",
+            tags={MLFLOW_PARENT_RUN_ID: parent.info.run_id, "trial": str(number)},
+        )
+        run_id = opened.info.run_id
+        _open.append(run_id)
     metrics: dict[str, float] = {}
     with _ending(run_id, _terminate(client, run_id)):
         yield metrics
@@ -123,7 +134,6 @@ def _terminate(client: MlflowClient, run_id: str) -> Callable[[str], None]:
 
 @contextmanager
 def _ending(run_id: str, end: Callable[[str], None]) -> Iterator[None]:
-    _open.append(run_id)
     try:
         yield
     except KeyboardInterrupt:
@@ -158,6 +168,7 @@ def _watch(reader: int) -> None:
     while os.read(reader, 1)[0] != signal.SIGTERM:
         pass
     client = MlflowClient()
+    _opening.acquire(timeout=OPENING_SECONDS)
     try:
         for run_id in reversed(_open):
             client.set_tag(

@@ -74,7 +74,7 @@ class ServerService(Service):
         port = int(inputs["port"])
         version = process.start(
             [program, *arguments],
-            inherited | inputs["environment"],
+            inherited | {"PYTHONPATH": str(PROJECT)} | inputs["environment"],
             lambda: answers(port),
             within=START_SECONDS,
         )

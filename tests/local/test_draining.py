@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from server.pod import DRAINING
+from server.spec import CONNECTION, SIZES, ServerSpec
 from tests.local.eventually import eventually
 from tests.local.stack import free_ports
 
 ROOT = Path(__file__).parents[2]
+SPEC = ServerSpec(size=SIZES["small"], host="127.0.0.1", port=0, names=())
 APP = """\
 async def app(scope, receive, send):
     if scope["type"] == "http":
@@ -31,9 +32,10 @@ def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Uvicorn with the class that the pods name, and where it listens."""
     (tmp_path / "small.py").write_text(APP)
     (port,) = free_ports(1)
-    program = [sys.executable, "-m", "uvicorn", "small:app", f"--port={port}", "--http", DRAINING]
+    program = [sys.executable, "-m", "uvicorn", "small:app", f"--port={port}", "--http", CONNECTION]
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
-    with subprocess.Popen(program, env=os.environ | {"PYTHONPATH": path}) as process:
+    environment = {**os.environ, **SPEC.environment(), "PYTHONPATH": path}
+    with subprocess.Popen(program, env=environment) as process:
         try:
             eventually(lambda: accepts(port))
             yield process, port
