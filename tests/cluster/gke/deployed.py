@@ -97,7 +97,7 @@ def _google(cluster: Cluster, docker: Docker, data: DataPlane) -> StandInCloud:
     cloud = cloud_on(kubernetes)
     parts = (cloud.world, cloud.clock, cloud.journal, cloud.faults)
     cloud.providers["gcp"] = GoogleCloud(data.kinds(KINDS), *parts)
-    cloud.gcloud = DockerBuilds(docker, cloud)
+    cloud.programs = (DockerBuilds(docker, cloud),)
     return cloud
 
 
