@@ -7,6 +7,8 @@ run := .venv/bin/python
 # Files in parallel, the tiers in this order; ARGS=-n0 runs them one after the other, by name.
 pytest := $(run) -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
 export DATA
+# Without it each start of the program compiles Pulumi's SDK anew, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up preview refresh down \

@@ -1,8 +1,6 @@
 """Recorded Kubernetes objects against the schemas that Kubernetes publishes."""
 
-import kubernetes_validate
-
-VERSION = "1.34"
+from tests import kubernetes_schemas
 
 
 def invalid(record):
@@ -11,7 +9,7 @@ def invalid(record):
     for resource in record.resources:
         if resource.type.startswith("kubernetes:"):
             try:
-                kubernetes_validate.validate(resource.inputs, VERSION, strict=True)
-            except kubernetes_validate.ValidationError as error:
+                kubernetes_schemas.validate(resource.inputs)
+            except kubernetes_schemas.ValidationError as error:
                 problems[resource.name, resource.type] = error.message
     return problems

@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
-from tests.unit.manifests import VERSION
+from tests import kubernetes_schemas
 from tests.unit.test_config import load  # noqa: F401 - a fixture
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +33,7 @@ def test_the_job_on_the_page_is_one_for_a_restricted_namespace():
     pod = job["spec"]["template"]["spec"]
     (container,) = pod["containers"]
 
-    kubernetes_validate.validate(job, VERSION, strict=True)
+    kubernetes_schemas.validate(job)
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert container["securityContext"] == {

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-import kubernetes_validate
 from pulumi.runtime.proto import provider_pb2
+
+from tests import kubernetes_schemas
 
 from .. import naming, schema
 from ..gcp import container
@@ -16,7 +17,6 @@ from ..wire import UNKNOWN, Inputs, at, has_unknown, unpack
 from ..world import Visit
 from .kinds import NAMESPACE, SKIP_AWAIT, stored
 
-VERSION = "1.34"
 REPLACE_UNREADY = "pulumi.com/replaceUnready"
 BUILT_IN_NAMESPACES = {"default", "kube-system", "kube-public", "kube-node-lease"}
 
@@ -85,8 +85,8 @@ class Kubernetes(Provider):
             return
         metadata = {"name": "generated", **(inputs.get("metadata") or {})}
         try:
-            kubernetes_validate.validate({**inputs, "metadata": metadata}, VERSION, strict=True)
-        except kubernetes_validate.ValidationError as invalid:
+            kubernetes_schemas.validate({**inputs, "metadata": metadata})
+        except kubernetes_schemas.ValidationError as invalid:
             yield schema.Problem(".".join(map(str, invalid.path)), invalid.message)
 
     def reach(self, visit: Visit | None = None) -> None:
