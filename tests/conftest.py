@@ -12,16 +12,15 @@ from xdist.scheduler import LoadScopeScheduling
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 TOGETHER = ("local", "cluster")
-"""Tiers whose tests share what takes long to start."""
+"""Tiers in which the tests of a folder share what takes long to start."""
 
 
 class ByFile(LoadScopeScheduling):
-    """A worker gets whole files, whose tests go on from each other, or a whole tier."""
+    """A worker gets whole files, whose tests go on from each other, or a whole folder."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        tier = Path(file).parts[1]
-        return tier if tier in TOGETHER else file
+        file = Path(nodeid.partition("::")[0])
+        return str(file.parent if file.parts[1] in TOGETHER else file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

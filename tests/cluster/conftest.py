@@ -11,13 +11,11 @@ import yaml
 from kubernetes import client, config
 
 from tests.cluster import cluster as clusters
-from tests.cluster import stack as stacks
 from tests.cluster.cluster import Cluster
 from tests.cluster.images import docker as dockers
 from tests.cluster.images.docker import Docker
 from tests.cluster.pods import job
 from tests.cluster.requirements import CannotRun
-from tests.cluster.stack import Stack
 
 T = TypeVar("T")
 
@@ -114,13 +112,3 @@ def training_image(docker) -> str:
     return str(
         docker.image("mlflow-platform/mlflow-training", "training", REQUIREMENTS=requirements)
     )
-
-
-@pytest.fixture(scope="session")
-def stack(
-    cluster: Cluster, docker: Docker, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    """`platform: kubernetes`, up, with two servers. Whoever breaks it brings it up again."""
-    with stacks.made(cluster, docker, tmp_path_factory.mktemp("stack")) as stack:
-        stack.up()
-        yield stack

@@ -19,13 +19,14 @@ from server.pod import MIGRATION, SERVER, USER
 from tests.cluster import pods
 from tests.cluster.cloud_sql.accounts import role
 from tests.cluster.cluster import Cluster
-from tests.cluster.gke.additions import GOOGLE_ACCOUNT, Additions
-from tests.cluster.gke.client import Client
-from tests.cluster.gke.deployed import Deployed, deployed
-from tests.cluster.gke.processes import Process, processes
 from tests.cluster.images.docker import Docker
 from tests.engine.cloud.gcp.iam import ACCOUNT
 from tests.local.eventually import eventually
+
+from .additions import GOOGLE_ACCOUNT, Additions
+from .client import Client
+from .deployed import Deployed, deployed
+from .processes import Process, processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:gcp.*has been deprecated:DeprecationWarning")
 
@@ -108,7 +109,7 @@ def test_no_pod_of_the_server_has_a_password(dev):
 def answers(dev: Deployed) -> dict[str, str | None]:
     """What the database says to the role of the server, asked from inside of its pod."""
     name = dev.pods()[0]["metadata"]["name"]
-    program = (Path(__file__).parent / "gke" / "statements.py").read_text()
+    program = (Path(__file__).parent / "statements.py").read_text()
     command = ["exec", name, f"--container={SERVER}", "--", "python", "-c", program]
     asked = [*FORBIDDEN, "INSERT INTO experiments (name, workspace) VALUES ('mine', 'default')"]
     return dict(json.loads(dev.kubectl(*command, *asked)))

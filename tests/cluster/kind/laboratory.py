@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from server.pod import CONTAINER_SECURITY, HARDENED
-from tests.cluster.stack import Stack
 from tests.local.eventually import eventually
+
+from .stack import Stack
 
 PROGRAM = Path(__file__).with_name("scientists.py")
 FIRST_ANSWERS = 50

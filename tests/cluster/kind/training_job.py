@@ -6,9 +6,10 @@ from typing import Any
 import yaml
 
 from tests.cluster.cluster import Cluster
-from tests.cluster.stack import PERSON, Stack
 from tests.local.eventually import eventually
 from tools.project import ROOT
+
+from .stack import PERSON, Stack
 
 RESOURCES = {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
 """A graphics card, and the memory that goes with it, are what the machines of the tests lack."""

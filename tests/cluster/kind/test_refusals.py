@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import pytest
 from mlflow import MlflowClient
 
-from tests.cluster import stack as stacks
 from tests.cluster.cluster import Cluster
 from tests.cluster.images import stores
 from tests.cluster.images.docker import Docker
 from tests.cluster.pods import pod, shell
 from tests.cluster.provider.manifest import Manifest
-from tests.cluster.stack import Refusal, Stack
 from tests.local.eventually import eventually
+
+from . import stack as stacks
+from .stack import Refusal, Stack
 
 SECRET = "shared-database"
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from kubernetes import client
 
-from tests.cluster.stack import PERSON, Stack
+from .stack import PERSON, Stack
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "*")
 

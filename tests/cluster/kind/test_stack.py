@@ -14,9 +14,10 @@ from mlflow import MlflowClient
 
 from components import postgres
 from server.spec import S3_KEYS, SIZES
-from tests.cluster import training_job
-from tests.cluster.stack import Stack
 from tests.local.eventually import eventually
+
+from . import training_job
+from .stack import Stack
 
 TRAIN = "python train.py forest --rows 3000 --n_estimators 5"
 READ = """\

@@ -13,10 +13,10 @@ from kubernetes.client.exceptions import ApiException
 
 from server.pod import SERVER, USER
 from server.spec import SIZES
+from tests.cluster.cluster import Cluster
 from tests.local.eventually import eventually
 
 from . import laboratory
-from .cluster import Cluster
 from .laboratory import FIRST_ANSWERS
 from .stack import Stack
 
