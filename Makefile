@@ -38,8 +38,10 @@ up preview refresh:
 down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 	@$(run) -m tools.stack down $(STACK) $(ARGS)
 
-test: check env-cli ## every check and test that runs on any machine, fast ones first
-	@$(pytest) tests/unit tests/tools tests/training tests/local tests/engine $(ARGS)
+# The cluster's tests wait for pods most of the time, so there is work for four even on two cores.
+test: check env-cli ## every check and test that this machine can run
+	@$(pytest) --numprocesses 4 tests/cluster tests/unit tests/tools tests/training tests/local \
+		tests/engine $(ARGS)
 
 test-unit: env-dev ## the program under Pulumi's mocks: seconds
 	@$(pytest) tests/unit $(ARGS)
