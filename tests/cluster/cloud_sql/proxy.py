@@ -6,21 +6,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from tools.go_program import GoProgram
+from tools.go_module import GoModule
 
-PROGRAM = GoProgram(
+MODULE = GoModule(
     name="cloud-sql-proxy",
-    package="github.com/GoogleCloudPlatform/cloud-sql-proxy/v2",
-    module=Path(__file__).parent,
+    folder=Path(__file__).parent,
+    title="Cloud SQL Auth Proxy",
     expect="about two minutes on two cores",
 )
+
+
+def program() -> Path:
+    """The program, built now if it never was."""
+    return MODULE.find() / "cloud-sql-proxy"
 
 
 class Proxy:
     """A process, for as long as the `with` lasts or until a test kills it."""
 
     def __init__(self, arguments: Sequence[str], variables: Mapping[str, str], log: Path) -> None:
-        self._command = [str(PROGRAM.find()), *arguments]
+        self._command = [str(program()), *arguments]
         self._variables, self._log = variables, log
 
     def __enter__(self) -> Self:

@@ -4,8 +4,8 @@ import sys
 
 from tests.cluster import requirements
 from tests.cluster.enclosure import NotStarted
-from tests.cluster.node.binaries import NoBinaries
 from tests.cluster.node.node import Node
+from tools.go_module import NotBuilt
 
 NAME = "cluster"
 USAGE = "type: make cluster, or make cluster-down"
@@ -38,7 +38,7 @@ def down(name: str = NAME) -> None:
 if __name__ == "__main__":
     try:
         {"up": up, "down": down}[sys.argv[1]](*sys.argv[2:])
-    except (requirements.CannotRun, NoBinaries, NotStarted) as problem:
+    except (requirements.CannotRun, NotBuilt, NotStarted) as problem:
         sys.exit(f"error: {problem}")
     except (IndexError, KeyError):
         sys.exit(USAGE)
