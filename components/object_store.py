@@ -1,5 +1,6 @@
 """An S3-compatible object store in the cluster, for models, plots and data sets."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,13 @@ import pulumi_random as random
 from pulumi import CustomTimeouts, Input, Output, ResourceOptions
 from pydantic import Field
 
-from server.pod import CONTAINER_SECURITY, HARDENED, SCRATCH, Document
+from server.pod import CONTAINER_SECURITY, HARDENED, Document
 from settings import settings
 
 from .after import after
 from .volume import Volume, VolumeArgs
 
-IMAGE = "docker.io/chrislusf/seaweedfs:4.48"
+IMAGE = "docker.io/versity/versitygw:v1.8.0"
 
 PORT = 8333
 
@@ -28,21 +29,32 @@ DATA, CONFIGURATION, SECRETS = "/data", "/etc/mlflow-objects", "/run/secrets/obj
 READY_SECONDS = 15 * 60
 """For a new node, a volume and the image."""
 
-RIGHTS = ("Read", "Write", "List", "Tagging")
-"""What the server may do, in its one bucket. None of them makes or deletes a bucket."""
+HEALTH = "/healthz"
+
+USER = "server"
+"""The tracking server's name at the store."""
+
+RIGHTS = {
+    "": ["ListBucket"],
+    "/*": [
+        *("GetObject", "PutObject", "DeleteObject"),
+        *("AbortMultipartUpload", "ListMultipartUploadParts"),
+    ],
+}
+"""What the server may do to its one bucket, and to what is in it. Nobody else may do anything."""
 
 
 @settings
 class ObjectStoreSettings:
-    """The object store (SeaweedFS) that runs in the cluster, with a volume of its own."""
+    """The object store (VersityGW) that runs in the cluster, with a volume of its own."""
 
     storage_gib: Annotated[int, Field(ge=1, le=65536)] = 10
     """Size of the volume. It can grow where the storage class allows that, and never shrink."""
     storage_class: Annotated[str, Field(min_length=1)] | None = None
     """Storage class of the volume. By default, the cluster's default one."""
     image: Annotated[str, Field(min_length=1)] | None = None
-    """Another image with `weed` on its PATH, from a mirror for example. By default, the official
-    one."""
+    """Another image with `versitygw` on its PATH, from a mirror for example. By default, the
+    official one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +76,7 @@ class ObjectStoreArgs:
 def pod_labels(service: str) -> dict[str, str]:
     """What the store's pod has, and nothing else."""
     return {
-        "app.kubernetes.io/name": "seaweedfs",
+        "app.kubernetes.io/name": "versitygw",
         "app.kubernetes.io/component": "objects",
         "app.kubernetes.io/instance": service,
     }
@@ -77,10 +89,9 @@ class ObjectStore(pulumi.ComponentResource):
     """Address of its S3 API inside the cluster, given out once the bucket is there."""
     url: Output[str]
     """The bucket, as `s3://`."""
-    access_key: Output[str]
-    """Secret. The server's name at the store."""
+    access_key: str = USER
     secret_key: Output[str]
-    """Secret. The server's password there."""
+    """Secret. The server's password at the store."""
 
     def __init__(self, name: str, args: ObjectStoreArgs, opts: ResourceOptions | None = None):
         super().__init__("mlflow-platform:kubernetes:ObjectStore", name, None, opts)
@@ -96,17 +107,10 @@ class ObjectStore(pulumi.ComponentResource):
         known: Document = {**metadata, "name": args.account}
         part = f"{name}-objects"
 
-        def password(what: str, length: int) -> Output[str]:
-            return random.RandomPassword(
-                f"{part}-{what}", length=length, special=False, opts=child
-            ).result
-
-        self.access_key, self.secret_key = password("access-key", 20), password("secret-key", 40)
-        user = {
-            "name": "server",
-            "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],
-            "actions": [f"{right}:{BUCKET}" for right in RIGHTS],
-        }
+        self.secret_key = random.RandomPassword(
+            f"{part}-secret-key", length=40, special=False, opts=child
+        ).result
+        user = {"access": USER, "secret": self.secret_key, "role": "user"}
         account = k8s.core.v1.ServiceAccount(
             part,
             metadata=known,
@@ -118,14 +122,17 @@ class ObjectStore(pulumi.ComponentResource):
         secret = k8s.core.v1.Secret(
             part,
             metadata=metadata,
-            string_data={"s3.json": Output.json_dumps({"identities": [user]})},
+            string_data={"users.json": Output.json_dumps({"accessAccounts": {USER: user}})},
             immutable=True,
             opts=child,
         )
         config = k8s.core.v1.ConfigMap(
             part,
             metadata=metadata,
-            data={"object_store.sh": Path(__file__).with_name("object_store.sh").read_text()},
+            data={
+                "object_store.sh": Path(__file__).with_name("object_store.sh").read_text(),
+                "policy.json": json.dumps(_policy(), indent=2),
+            },
             immutable=True,
             opts=child,
         )
@@ -152,7 +159,6 @@ class ObjectStore(pulumi.ComponentResource):
                     config=config.metadata.name,
                     secret=secret.metadata.name,
                     claim=volume.claim,
-                    storage_gib=args.settings.storage_gib,
                 ),
             },
         }
@@ -187,6 +193,21 @@ class ObjectStore(pulumi.ComponentResource):
         self.register_outputs({})
 
 
+def _policy() -> Document:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": [USER]},
+                "Action": [f"s3:{right}" for right in rights],
+                "Resource": [f"arn:aws:s3:::{BUCKET}{part}"],
+            }
+            for part, rights in RIGHTS.items()
+        ],
+    }
+
+
 def _pod(
     *,
     image: str,
@@ -194,13 +215,10 @@ def _pod(
     config: Input[str],
     secret: Input[str],
     claim: Input[str],
-    storage_gib: int,
 ) -> Document:
-    script = f"{CONFIGURATION}/object_store.sh"
-
     def asks(failures: int) -> Document:
         return {
-            "httpGet": {"path": "/healthz", "port": "s3"},
+            "httpGet": {"path": HEALTH, "port": "s3"},
             "periodSeconds": 5,
             "timeoutSeconds": 5,
             "failureThreshold": failures,
@@ -208,13 +226,12 @@ def _pod(
 
     variables = {
         "DATA": DATA,
+        "CONFIGURATION": CONFIGURATION,
         "SECRETS": SECRETS,
         "PORT": str(PORT),
         "BUCKET": BUCKET,
-        # Go does not know the container's limit: six uploads at once of 32 MiB went beyond it.
-        "GOMEMLIMIT": "768MiB",
-        # A volume is a file that is full one day; a bucket wants several to write to at once.
-        "VOLUME_MB": str(min(max(64, storage_gib * 1024 // 100), 30000)),
+        "HEALTH": HEALTH,
+        "GOMEMLIMIT": "200MiB",  # Go does not know the container's limit
     }
     return {
         **HARDENED,
@@ -229,25 +246,19 @@ def _pod(
                 "name": "objects",
                 "image": image,
                 "imagePullPolicy": "IfNotPresent",
-                "command": ["sh", script, "serve"],
+                "command": ["sh", f"{CONFIGURATION}/object_store.sh"],
                 "env": [{"name": key, "value": value} for key, value in variables.items()],
                 "ports": [{"name": "s3", "containerPort": PORT}],
-                "resources": {
-                    "requests": {"cpu": "100m", "memory": "256Mi"},
-                    "limits": {"memory": "1Gi"},
+                "resources": {  # 64 uploads or downloads at once take 100 MiB
+                    "requests": {"cpu": "100m", "memory": "128Mi"},
+                    "limits": {"memory": "256Mi"},
                 },
-                "startupProbe": asks(failures=60),
                 "readinessProbe": asks(failures=3),
                 "livenessProbe": asks(failures=12),
-                "lifecycle": {
-                    # The pod is not ready before this has ended.
-                    "postStart": {"exec": {"command": ["sh", script, "bucket"]}}
-                },
                 "terminationMessagePolicy": "FallbackToLogsOnError",
                 "securityContext": CONTAINER_SECURITY,
                 "volumeMounts": [
                     {"name": "data", "mountPath": DATA},
-                    {"name": "scratch", "mountPath": SCRATCH},
                     {"name": "configuration", "mountPath": CONFIGURATION, "readOnly": True},
                     {"name": "keys", "mountPath": SECRETS, "readOnly": True},
                 ],
@@ -255,10 +266,9 @@ def _pod(
         ],
         "volumes": [
             {"name": "data", "persistentVolumeClaim": {"claimName": claim}},
-            {"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}},
             {"name": "configuration", "configMap": {"name": config}},
             {"name": "keys", "secret": {"secretName": secret}},
         ],
-        # It tells its own parts, one after the other, and waits for each.
-        "terminationGracePeriodSeconds": 60,
+        # It gives an upload that is under way ten seconds, and then breaks it off.
+        "terminationGracePeriodSeconds": 20,
     }

@@ -1,40 +1,31 @@
-# What the container of components/object_store.py runs: `object_store.sh serve`, and once that is
-# under way `object_store.sh bucket`. It asks for `weed` on PATH and nothing of an image's entry point.
+# What the container of components/object_store.py runs. It asks for `versitygw` on PATH and for
+# nothing of an image's entry point.
 set -eu
 
-# Beside the port that others call; each part takes the one 10000 above its own as well.
-master=$((PORT + 1))
-filer=$((PORT + 2))
-volume=$((PORT + 3))
+objects=$DATA/objects
+attributes=$DATA/attributes # beside the files, not on them: NFS before 4.2 has no room there
+policy=$attributes/$BUCKET/meta/policy
 
-serve() {
-	# Only S3 listens to others; the rest has no passwords.
-	exec weed -logtostderr=true -v=0 server \
-		-dir="$DATA" -ip=127.0.0.1 -ip.bind=127.0.0.1 \
-		-master.port=$master -filer.port=$filer -volume.port=$volume \
-		-master.telemetry=false -master.volumeSizeLimitMB="$VOLUME_MB" -volume.max=0 \
-		-volume.preStopSeconds=0 \
-		-filer -s3 -s3.ip.bind=0.0.0.0 -s3.port="$PORT" -s3.config="$SECRETS/s3.json" \
-		-s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false -s3.autoCreateBucket=false
+mkdir -p "$objects/$BUCKET" "${policy%/*}" || {
+	echo "The store cannot write to its volume as user $(id -u). If it is not full, set" \
+		"objectStore.storageClass to a class whose volumes any user may write to." >&2
+	exit 1
+}
+# A full volume takes no file, and has to start nevertheless.
+cmp -s "$CONFIGURATION/policy.json" "$policy" || {
+	cp "$CONFIGURATION/policy.json" "$policy.new"
+	mv "$policy.new" "$policy"
 }
 
-# The shell waits for ever for a server that was not there when it began, and ignores SIGTERM.
-weeds() {
-	echo "$1" | timeout -s KILL 10 weed shell -master=127.0.0.1:$master -filer=127.0.0.1:$filer 2>&1
-}
+# Parts of uploads that nobody ended. An object is never among them.
+find "$objects/$BUCKET/.sgwtmp" "$attributes/$BUCKET/.sgwtmp" \
+	-depth -mindepth 1 -mtime +7 -delete 2>/dev/null || true
 
-# Not through S3: nobody there has the right to make a bucket, or to delete one.
-bucket() {
-	tries=120
-	until weeds s3.bucket.list | grep -q "^[[:space:]]*$BUCKET[[:space:]]"; do
-		said=$(weeds "s3.bucket.create -name $BUCKET") || true
-		tries=$((tries - 1))
-		if [ $tries -eq 0 ]; then
-			echo "The bucket $BUCKET could not be made: $said" >&2
-			exit 1
-		fi
-		sleep 1
-	done
-}
+# The gateway wants a user who may do everything. Nobody needs one, so nobody knows its keys.
+ROOT_ACCESS_KEY=$(od -An -N 16 -t x1 /dev/urandom)
+ROOT_SECRET_KEY=$(od -An -N 32 -t x1 /dev/urandom)
+export ROOT_ACCESS_KEY ROOT_SECRET_KEY
 
-"$1"
+# Accounts are managed apart from S3, and where nobody else can get to.
+exec versitygw --port ":$PORT" --admin-port "127.0.0.1:$((PORT + 1))" --health "$HEALTH" --quiet \
+	--iam-dir "$SECRETS" posix --sidecar "$attributes" --disable-copy-file-range "$objects"

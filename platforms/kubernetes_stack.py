@@ -223,7 +223,7 @@ class Stack:
     external_database: ExternalDatabaseSettings | None = None
     """A Postgres that somebody else runs, instead."""
     object_store: ObjectStoreSettings | None = None
-    """SeaweedFS in the cluster. It is there without this section too, with the defaults below."""
+    """VersityGW in the cluster. It is there without this section too, with the defaults below."""
     external_artifacts: ExternalArtifactsSettings | None = None
     """A bucket that somebody else keeps, instead."""
     images: ClusterImagesSettings = field(default_factory=ClusterImagesSettings)

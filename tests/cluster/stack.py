@@ -73,7 +73,7 @@ class Stack(Program):
                 "storageGib": 1,
                 "image": stores.postgres(docker),
             },
-            "objectStore": {"storageGib": 1, "image": stores.weed(docker)},
+            "objectStore": {"storageGib": 1, "image": stores.versitygw(docker)},
             "server": {"size": "small", "replicas": 2},
             "access": {"port": free_ports(1)[0], "people": [PERSON]},
         }

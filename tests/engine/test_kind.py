@@ -93,7 +93,7 @@ def test_a_refresh_finds_no_drift(kind):
 
 
 def test_no_password_and_no_key_is_in_the_state_in_plain_text(kind):
-    assert len(secrecy.passwords(kind)) == 4
+    assert len(secrecy.passwords(kind)) == 3
     assert secrecy.in_plain_text(kind) == []
 
 

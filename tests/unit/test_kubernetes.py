@@ -164,7 +164,8 @@ def test_the_server_finds_the_store_in_the_cluster(least):
         "http://mlflow-objects.mlflow.svc.cluster.local:8333"
     )
     assert secret["MLFLOW_ARTIFACTS_DESTINATION"] == "s3://mlflow/artifacts"
-    assert secret["AWS_ACCESS_KEY_ID"] == "canary-password-mlflow-objects-access-key"
+    assert secret["AWS_ACCESS_KEY_ID"] == "server"
+    assert secret["AWS_SECRET_ACCESS_KEY"] == "canary-password-mlflow-objects-secret-key"
     assert "canary-password" not in repr(config_map)
 
 
@@ -189,7 +190,7 @@ def test_stores_call_nobody_and_only_mlflow_calls_them(least):
     }
     mlflow = {"app.kubernetes.io/name": "mlflow"}
 
-    assert ingress == {"mlflow": ["a namespace"], "postgres": [mlflow], "seaweedfs": [mlflow]}
+    assert ingress == {"mlflow": ["a namespace"], "postgres": [mlflow], "versitygw": [mlflow]}
     assert egress(least, "mlflow", None) == []
     assert egress(least, "mlflow", mlflow) == [
         (53, "somewhere"),

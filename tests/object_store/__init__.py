@@ -1,0 +1,1 @@
+"""The object store's program, for the tests that run it."""
