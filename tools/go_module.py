@@ -74,8 +74,8 @@ class GoModule:
                 "(https://go.dev/dl) and type the same command again."
             )
         # Nobody debugs them: a tenth of the compiler's time is for who would.
-        quick = ["-trimpath", "-gcflags=all=-dwarf=false"]
-        install = [go, "install", *quick, "-ldflags", f"-s -w {self.linked}".strip()]
+        quick = ["-trimpath", "-gcflags=all=-dwarf=false", f"-ldflags=-s -w {self.linked}"]
+        install = [go, "install", *quick]
         expect = f"building it with Go, {self.expect}, once"
         with progress.step(self.title, expect=expect) as done, appearing(self.root) as fresh:
             env = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off", "GOBIN": str(fresh)}

@@ -43,9 +43,11 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def store(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Iterator[Store]:
     """One that is running."""
     store = Store(tmp_path_factory.mktemp("pod"), programs)
-    store.start()
+    running = store.start()
     yield store
+    ended = running.process.poll()
     store.end()
+    assert ended is None, f"it ended by itself with {ended}:\n{running.log.read_text()}"
 
 
 @pytest.fixture

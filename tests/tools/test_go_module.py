@@ -14,12 +14,13 @@ from tools.project import ROOT
 GO = f"""\
 #!{sys.executable}
 import os, sys, time
+packages = [each for each in sys.argv[2:] if not each.startswith("-")]
 with open(os.environ["BUILDS"], "a") as builds:
-    print(*sys.argv[5:], file=builds)
+    print(*packages, file=builds)
 time.sleep(0.5)
 if "example.org/broken" in sys.argv:
     sys.exit("cannot find module")
-for package in sys.argv[5:]:
+for package in packages:
     open(os.path.join(os.environ["GOBIN"], package.rpartition("/")[2]), "w").close()
 """
 
