@@ -18,7 +18,7 @@ ENGINES_PER_WORKER = 2
 """A worker opens one connection pool for the tracking store and one for the model registry."""
 
 PARENT_CONNECTIONS = 2
-"""`mlflow server` checks both stores before it starts the workers, and keeps what it opened."""
+"""`mlflow server` asks both stores before it starts the workers. On Linux it lets go again."""
 
 MIGRATION_CONNECTIONS = 4
 """What the migration Job may hold while the old pods still serve."""
@@ -55,7 +55,7 @@ class Size:
     cpu: str
     """Kubernetes CPU request. There is no limit: a server may use cores that nobody asked for."""
     memory_mib: int
-    """Request and limit. A worker takes about 180 MiB, the process that starts them about 200."""
+    """Request and limit. Idle, two workers and the process that they are forks of take 300 MiB."""
     scratch_gib: int
     """Proxied artifacts pass through a file on the server: largest artifact times transfers."""
 
@@ -159,8 +159,8 @@ class ServerSpec:
     def command(self) -> list[str]:
         """What the container or the laptop runs. Nothing in it is secret."""
         return [
-            "mlflow",
-            "server",
+            # -P: no module is taken from the folder that it runs in.
+            *("python", "-P", "-m", "server.launch"),
             # Flags where the environment could be spoiled: Kubernetes sets MLFLOW_PORT to an
             # address in every pod beside a Service that is called `mlflow`.
             f"--host={self.host}",

@@ -12,7 +12,7 @@ from components.local.record import is_alive
 from .conftest import LoggedRun
 from .stack import Refusal
 
-START = '"mlflow",\n            "server",'
+START = '*("python", "-P", "-m", "server.launch"),'
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_busy_port_is_refused_in_a_preview_with_who_has_it_and_what_to_type(se
 @pytest.mark.parametrize(
     ("broken", "cause"),
     [
-        (START.replace("mlflow", "mlflow-server"), "bin/mlflow-server is missing"),
+        (START.replace("python", "python4"), "bin/python4 is missing"),
         (f'{START}"--no-such-option",', "--no-such-option"),
     ],
 )

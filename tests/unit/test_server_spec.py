@@ -20,9 +20,9 @@ def spec(**changes):
 
 
 def test_mlflow_understands_every_flag_of_the_command():
-    program, command, *flags = spec().command()
+    *program, flags = spec().command()[:4], spec().command()[4:]
 
-    assert (program, command) == ("mlflow", "server")
+    assert program == [["python", "-P", "-m", "server.launch"]]
     parsed = mlflow_server.make_context("server", list(flags), resilient_parsing=False)
     assert parsed.params["host"] == "0.0.0.0"
     assert parsed.params["port"] == 5000

@@ -1,0 +1,53 @@
+"""`mlflow server`, whose workers are forks of one process that has imported everything.
+
+MLflow starts uvicorn as another program, and uvicorn starts each worker as yet another one. Each
+imports MLflow for itself, which takes most of a server's memory and all of its start.
+"""
+
+import gc
+import multiprocessing
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from os import environ
+from weakref import WeakSet
+
+from sqlalchemy import Connection, Engine, event
+
+engines: WeakSet[Engine] = WeakSet()
+"""What has asked a database in this process."""
+
+
+@event.listens_for(Engine, "engine_connect")
+def _note(connection: Connection) -> None:
+    engines.add(connection.engine)
+
+
+def serve(command: list[str], *, extra_env: Mapping[str, str], **_: object) -> None:
+    """Do what MLflow wants a program of its own for: `PYTHON -m uvicorn OPTIONS... APP`."""
+    from uvicorn import _subprocess, main
+
+    environ.update(extra_env)
+    import_module(command[-1].partition(":")[0])
+    # Two processes cannot share a connection.
+    for engine in list(engines):
+        engine.dispose()
+    # What is never collected is never written to, and stays shared.
+    gc.freeze()
+    vars(_subprocess)["spawn"] = multiprocessing.get_context("fork")
+    main(command[3:])
+
+
+def main() -> None:
+    """Take the arguments of `mlflow server`."""
+    from mlflow import server
+    from mlflow.cli import cli
+
+    # Elsewhere, libraries of the system do not survive a fork.
+    if sys.platform == "linux":
+        vars(server)["_exec_cmd"] = serve
+    cli(["server", *sys.argv[1:]], prog_name="mlflow")
+
+
+if __name__ == "__main__":
+    main()

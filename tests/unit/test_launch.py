@@ -1,0 +1,29 @@
+"""What `server/launch.py` takes for granted of MLflow and uvicorn, which do not promise it."""
+
+import inspect
+import multiprocessing
+import sys
+
+import mlflow.server
+from uvicorn import _subprocess
+
+
+def test_mlflow_starts_uvicorn_as_a_python_module_with_the_app_at_the_end():
+    command = mlflow.server._build_uvicorn_command(
+        "--loop uvloop", "127.0.0.1", 5000, 2, "mlflow.server.fastapi_app:app"
+    )
+
+    assert command[:3] == [sys.executable, "-m", "uvicorn"]
+    assert command[-1] == "mlflow.server.fastapi_app:app"
+
+
+def test_mlflow_starts_it_by_one_function_with_the_environment_by_name():
+    source = inspect.getsource(mlflow.server._run_server)
+
+    assert source.count("_exec_cmd(") == 1
+    assert "extra_env=env_map" in source
+
+
+def test_uvicorn_starts_workers_from_one_context():
+    assert isinstance(_subprocess.spawn, multiprocessing.context.BaseContext)
+    assert "spawn.Process(" in inspect.getsource(_subprocess.get_subprocess)
