@@ -66,6 +66,10 @@ class GoModule:
                 self._build()
         return self.root
 
+    def program(self) -> Path:
+        """The one that the module is called like, built now if it never was."""
+        return self.find() / self.name
+
     def _build(self) -> None:
         go = shutil.which("go")
         if go is None:

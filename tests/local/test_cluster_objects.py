@@ -32,7 +32,7 @@ STRANGE = ("a space.txt", "ünïcödé/模型.pkl", "user@host/C=0.5,penalty=l2.
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
-        return copied(gateway.program(), tmp_path_factory.mktemp("programs"))
+        return copied(gateway.MODULE.program(), tmp_path_factory.mktemp("programs"))
     except NoGo as reason:
         if os.environ.get("CI"):
             raise

@@ -10,8 +10,3 @@ MODULE = GoModule(
     title="VersityGW",
     expect="about two minutes on two cores",
 )
-
-
-def program() -> Path:
-    """The program, built now if it never was."""
-    return MODULE.find() / "versitygw"

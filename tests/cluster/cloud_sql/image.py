@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.cluster.images.docker import Docker
 
-from .proxy import program
+from .proxy import MODULE
 
 DOCKERFILE = """\
 FROM scratch
@@ -21,7 +21,7 @@ def push(docker: Docker, image: str) -> None:
     """Put it into the registry under the path and tag of an image, whose registry is another."""
     _, _, path = image.partition("/")
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(program(), folder)
+        shutil.copy(MODULE.program(), folder)
         (Path(folder) / "Dockerfile").write_text(DOCKERFILE)
         docker.run("build", f"--tag={docker.registry}/{path}", folder)
     docker.run("push", f"{docker.registry}/{path}")

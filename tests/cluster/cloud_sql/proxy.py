@@ -16,16 +16,11 @@ MODULE = GoModule(
 )
 
 
-def program() -> Path:
-    """The program, built now if it never was."""
-    return MODULE.find() / "cloud-sql-proxy"
-
-
 class Proxy:
     """A process, for as long as the `with` lasts or until a test kills it."""
 
     def __init__(self, arguments: Sequence[str], variables: Mapping[str, str], log: Path) -> None:
-        self._command = [str(program()), *arguments]
+        self._command = [str(MODULE.program()), *arguments]
         self._variables, self._log = variables, log
 
     def __enter__(self) -> Self:

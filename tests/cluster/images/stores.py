@@ -19,5 +19,6 @@ def postgres(docker: Docker) -> str:
 
 def versitygw(docker: Docker) -> str:
     """The S3 store."""
-    folder, build = f"{FOLDER}/versitygw", gateway.MODULE.root.name
-    return docker.image("mlflow-platform/versitygw", folder, gateway.program(), BUILD=build)
+    folder, module = f"{FOLDER}/versitygw", gateway.MODULE
+    name = "mlflow-platform/versitygw"
+    return docker.image(name, folder, module.program(), BUILD=module.root.name)
