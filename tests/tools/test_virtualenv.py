@@ -66,6 +66,29 @@ def test_a_python_without_ensurepip_is_told_which_package_to_install(monkeypatch
         virtualenv.create()
 
 
+@pytest.mark.parametrize(
+    ("settings", "installer"),
+    [
+        ("global.cert='/etc/ssl/ca.crt'\n", "uv"),
+        ("global.index-url='https://mirror.example/simple'\n", "pip"),
+        (":env:.no-index='1'\n", "pip"),
+    ],
+)
+def test_packages_come_from_where_pip_is_told_to_get_them(settings, installer, monkeypatch):
+    commands = {}
+
+    def run(name, command):
+        commands[name] = command
+        return settings if name == "pip-settings" else ""
+
+    monkeypatch.setattr(virtualenv.logged, "run", run)
+
+    virtualenv.install([virtualenv.ROOT / "requirements.txt"])
+
+    assert str(virtualenv.ROOT / "requirements.txt") in commands[installer]
+    assert ("uv" in commands) == (installer == "uv")
+
+
 @pytest.mark.parametrize("name", virtualenv.SETS)
 def test_each_set_names_files_that_exist(name):
     for file in virtualenv.SETS[name]:
