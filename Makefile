@@ -12,8 +12,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up preview refresh down \
-	test test-unit test-tools test-training test-engine test-local test-cluster check fmt \
-	cluster cluster-down \
+	test test-unit test-client test-tools test-training test-engine test-local test-cluster \
+	check fmt cluster cluster-down \
 	env-demo env-local env-dev env-cli
 
 help: ## list what can be made
@@ -40,14 +40,17 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 
 # The cluster's tests wait for pods most of the time, so there is work for four even on two cores.
 test: check env-cli ## every check and test that this machine can run
-	@$(pytest) --numprocesses 4 tests/cluster tests/unit tests/tools tests/training tests/local \
-		tests/engine $(ARGS)
+	@$(pytest) --numprocesses 4 tests/cluster tests/unit tests/client tests/tools tests/training \
+		tests/local tests/engine $(ARGS)
 
 test-unit: env-dev ## the program under Pulumi's mocks: seconds
 	@$(pytest) tests/unit $(ARGS)
 
 test-tools: env-dev env-cli ## what stands behind this Makefile
 	@$(pytest) tests/tools $(ARGS)
+
+test-client: env-dev ## what data scientists install
+	@$(pytest) tests/client $(ARGS)
 
 test-training: env-dev ## the training project alone
 	@$(pytest) tests/training $(ARGS)

@@ -1,0 +1,1 @@
+"""What a data scientist installs to work with a stack of mlflow-platform."""

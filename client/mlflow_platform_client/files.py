@@ -1,0 +1,140 @@
+"""The files that MLflow's commands read, in a folder of the user's choice."""
+
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .handoff import Handoff
+from .problem import Problem
+
+MARK = "mlflow-platform connect"
+"""In each file; one without it is somebody else's."""
+
+ENVIRONMENT = ".env"
+BACKEND = "k8s_config.json"
+JOB = "k8s_job_template.yaml"
+
+T4_SHARE = {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"memory": "8Gi"}}
+"""Half of an n1-standard-4, the machine that a T4 usually comes with."""
+
+LAPTOP_SHARE = {"requests": {"cpu": "500m", "memory": "2Gi"}, "limits": {"memory": "4Gi"}}
+"""Fits into the virtual machine of Docker Desktop beside the server."""
+
+
+def write(handoff: Handoff, folder: Path) -> list[Path]:
+    """Write what the stack has use for; nothing is written if one of them is not ours."""
+    contents = {ENVIRONMENT: environment(handoff)}
+    if handoff.training_image:
+        contents[BACKEND] = json.dumps(backend(handoff, folder), indent=2) + "\n"
+        heading = f"# Written by `{MARK}`, for: mlflow run … --backend kubernetes\n"
+        contents[JOB] = heading + yaml.safe_dump(job(handoff), sort_keys=False)
+    for name in contents:
+        file = folder / name
+        if file.exists() and MARK not in file.read_text():
+            raise Problem(
+                f"{file} is there, and not by this command. Move it away, or choose another "
+                "place with --folder"
+            )
+    for name, content in contents.items():
+        # Readable by nobody else from the start: it may hold a password.
+        new = folder / f"{name}.new"
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as sink:
+            sink.write(content)
+        new.replace(folder / name)
+    return [folder / name for name in contents]
+
+
+def environment(handoff: Handoff) -> str:
+    """What a shell has to export, for `set -a; . ./.env; set +a`."""
+    variables = {
+        "MLFLOW_TRACKING_URI": handoff.tracking_uri,
+        # Signed upload URLs need a key, and with Workload Identity there is none.
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
+    }
+    if handoff.training_image:
+        # What MLflow gives to its Jobs in place of this machine's own address of the server.
+        variables["KUBE_MLFLOW_TRACKING_URI"] = handoff.tracking_uri_in_cluster
+    if handoff.admin_user and handoff.admin_password:
+        variables["MLFLOW_TRACKING_USERNAME"] = handoff.admin_user
+        variables["MLFLOW_TRACKING_PASSWORD"] = handoff.admin_password
+    lines = [f"{key}={shlex.quote(value)}" for key, value in variables.items()]
+    return "\n".join([f"# Written by `{MARK}`", *lines, ""])
+
+
+def backend(handoff: Handoff, folder: Path) -> dict[str, Any]:
+    """Configure MLflow's Kubernetes backend; its paths start where `mlflow run` is typed."""
+    config = {
+        "written-by": MARK,
+        "kube-job-template-path": str((folder / JOB).resolve()),
+        "repository-uri": str(handoff.training_image).partition("@")[0],
+    }
+    for word in shlex.split(handoff.connect_command or ""):
+        if word.startswith("--context="):
+            config["kube-context"] = word.removeprefix("--context=")
+    # Else the current one, which getting the credentials of a GKE cluster has just set.
+    return config
+
+
+def job(handoff: Handoff) -> dict[str, Any]:
+    """Describe the Job; MLflow fills in names, image, command and the run."""
+    gpu = handoff.accelerator is not None
+    resources: dict[str, Any] = T4_SHARE if gpu else LAPTOP_SHARE
+    if gpu:
+        resources = resources | {"limits": resources["limits"] | {"nvidia.com/gpu": "1"}}
+    pod: dict[str, Any] = {
+        "serviceAccountName": handoff.training_service_account,
+        "automountServiceAccountToken": False,
+        "restartPolicy": "Never",
+    }
+    if gpu:
+        pod |= {
+            "nodeSelector": {"cloud.google.com/gke-accelerator": handoff.accelerator},
+            "tolerations": [
+                {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+            ],
+        }
+    pod |= {
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": "{replaced with MLflow Project name}",
+                "image": "{replaced with the image and its digest}",
+                "command": ["{replaced with MLflow Project entry point command}"],
+                "env": [{"name": "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "value": "false"}],
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "resources": resources,
+            }
+        ],
+    }
+    lost = {"type": "DisruptionTarget", "status": "True"}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "{replaced with MLflow Project name}",
+            "namespace": handoff.namespace,
+        },
+        "spec": {
+            # A pod that lost its node is replaced and goes on; one that failed is not.
+            "backoffLimit": 3,
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [lost]},
+                    {"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [143]}},
+                ]
+            },
+            "ttlSecondsAfterFinished": 86400,
+            "template": {"spec": pod},
+        },
+    }
