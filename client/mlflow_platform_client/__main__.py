@@ -1,6 +1,7 @@
 """`mlflow-platform connect STACK`."""
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -45,7 +46,9 @@ def connect(args: argparse.Namespace) -> None:
     for file in files.write(found, args.folder):
         print(f"wrote      {file}")
     print(f"versions   {versions.verdict(versions.client(), found.server_version)}")
-    print(f"next       set -a; . {args.folder / files.ENVIRONMENT}; set +a")
+    # Absolute: a shell looks for a bare `.env` on PATH.
+    environment = shlex.quote(str((args.folder / files.ENVIRONMENT).resolve()))
+    print(f"next       set -a; . {environment}; set +a")
     if args.no_tunnel:
         return
     if tunnel.answers(found.tracking_uri):

@@ -65,7 +65,7 @@ def test_the_tunnel_is_open_until_ctrl_c_and_leaves_nothing_behind(
     assert answers(port)
 
     process.send_signal(signal.SIGINT)
-    printed, errors = process.communicate(timeout=30)
+    printed, errors = process.communicate(timeout=60)
 
     assert (process.returncode, errors) == (0, "")
     assert printed.endswith("closed\n")
@@ -78,7 +78,7 @@ def test_a_tunnel_that_cannot_be_opened_is_said_with_its_own_reason(
     outputs = behind_a_tunnel | {"connectCommand": "echo no such cluster >&2; exit 3"}
 
     process = connect(f"--outputs={saved(outputs)}", folder=tmp_path)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert "no such cluster" in errors
@@ -87,11 +87,11 @@ def test_a_tunnel_that_cannot_be_opened_is_said_with_its_own_reason(
 
 
 def test_without_a_tunnel_it_writes_and_ends(behind_a_tunnel, port, saved, tmp_path):
-    folder = tmp_path / "work"
+    folder = tmp_path / "my work"
     folder.mkdir()
 
     process = connect(f"--outputs={saved(behind_a_tunnel)}", "--no-tunnel", folder=folder)
-    printed, errors = process.communicate(timeout=30)
+    printed, errors = process.communicate(timeout=60)
 
     assert (process.returncode, errors) == (0, "")
     assert {file.name for file in folder.iterdir()} == {
@@ -99,8 +99,13 @@ def test_without_a_tunnel_it_writes_and_ends(behind_a_tunnel, port, saved, tmp_p
         "k8s_config.json",
         "k8s_job_template.yaml",
     }
-    assert "set -a; . .env; set +a" in printed.replace("./", "")
     assert not answers(port)
+    (line,) = [line for line in printed.splitlines() if line.startswith("next")]
+    command = f"{line.removeprefix('next')}; echo $MLFLOW_TRACKING_URI"
+    sourced = subprocess.run(
+        ["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert sourced.stdout.strip() == behind_a_tunnel["trackingUri"]
 
 
 @pytest.mark.parametrize(
