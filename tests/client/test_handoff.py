@@ -19,7 +19,8 @@ def test_everything_it_reads_is_exported_by_the_program():
 def test_a_stack_is_asked_of_the_pulumi_on_path(gke, saved, tmp_path, monkeypatch):
     program = tmp_path / "bin" / "pulumi"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec cat {saved(gke)} && [ "$6" = dev ]\n')
+    asked = f"{handoff.OUTPUT.removeprefix('pulumi ')} dev"
+    program.write_text(f'#!/bin/sh\n[ "$*" = "{asked}" ] && cat {saved(gke)}\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
 

@@ -76,12 +76,8 @@ def test_a_python_without_ensurepip_is_told_which_package_to_install(monkeypatch
 )
 def test_packages_come_from_where_pip_is_told_to_get_them(settings, installer, monkeypatch):
     commands = {}
-
-    def run(name, command):
-        commands[name] = command
-        return settings if name == "pip-settings" else ""
-
-    monkeypatch.setattr(virtualenv.logged, "run", run)
+    monkeypatch.setattr(virtualenv.subprocess, "check_output", lambda *_, **__: settings)
+    monkeypatch.setattr(virtualenv.logged, "run", commands.__setitem__)
 
     virtualenv.install([virtualenv.ROOT / "requirements.txt"])
 

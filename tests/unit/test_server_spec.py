@@ -20,10 +20,11 @@ def spec(**changes):
 
 
 def test_mlflow_understands_every_flag_of_the_command():
-    *program, flags = spec().command()[:4], spec().command()[4:]
+    command = spec().command()
+    program, flags = command[:4], command[4:]
 
-    assert program == [["python", "-P", "-m", "server.launch"]]
-    parsed = mlflow_server.make_context("server", list(flags), resilient_parsing=False)
+    assert program == ["python", "-P", "-m", "server.launch"]
+    parsed = mlflow_server.make_context("server", flags, resilient_parsing=False)
     assert parsed.params["host"] == "0.0.0.0"
     assert parsed.params["port"] == 5000
     assert parsed.params["workers"] == "2"
