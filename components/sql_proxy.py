@@ -4,7 +4,7 @@ from pulumi import Input
 
 from server.pod import CONTAINER_SECURITY, Document
 
-IMAGE = "gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.25.3"
+IMAGE = "gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.26.3"
 
 HEALTH_PORT = 9090
 

@@ -57,18 +57,22 @@ class Docker:
         base = {"BASE": self.base} if self.base else {}
         context = BuildContext(folder, base | arguments)
         image = f"{self.registry}/{name}"
-        if self.digest(f"{image}:{context.tag}") is None:
-            with (
-                progress.step(f"Image {name}", expect="one to three minutes, once"),
-                tempfile.TemporaryDirectory() as source,
-            ):
-                context.copy_to(Path(source))
-                for file in beside:
-                    shutil.copy(file, source)
-                options = [f"--build-arg={k}={v}" for k, v in context.arguments.items()]
-                self.run("build", f"--tag={image}:{context.tag}", *options, source)
-                self.run("push", f"{image}:{context.tag}")
+        with store.building():
+            if self.digest(f"{image}:{context.tag}") is None:
+                self._build(f"{image}:{context.tag}", context, *beside)
         return f"{image}@{self.digest(f'{image}:{context.tag}')}"
+
+    def _build(self, image: str, context: BuildContext, *beside: Path) -> None:
+        with (
+            progress.step(f"Image {image}", expect="one to three minutes, once"),
+            tempfile.TemporaryDirectory() as source,
+        ):
+            context.copy_to(Path(source))
+            for file in beside:
+                shutil.copy(file, source)
+            options = [f"--build-arg={k}={v}" for k, v in context.arguments.items()]
+            self.run("build", f"--tag={image}", *options, source)
+            self.run("push", image)
 
     def digest(self, image: str) -> str | None:
         """What the registry knows of a tag."""

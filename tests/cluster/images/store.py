@@ -10,7 +10,7 @@ from typing import IO
 
 from tools.project import cache
 
-LIMIT = 12 * 2**30
+LIMIT = 6 * 2**30
 """Bytes that a store may hold when it is opened; a larger one begins anew."""
 
 PUSHED = "registry"
@@ -41,6 +41,14 @@ def own(name: str) -> Iterator[Path]:
                 store.mkdir(exist_ok=True)
                 yield store
                 return
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """One builds at a time: who waited finds what it wants in the registry, and need not build."""
+    with (_folder() / "building.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _folder() -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.images import store
 from tests.cluster.images.docker import Docker
 
 from . import stack as stacks
@@ -17,5 +18,6 @@ def stack(
 ) -> Iterator[Stack]:
     """`platform: kubernetes`, up, with two servers. Whoever breaks it brings it up again."""
     with stacks.made(cluster, docker, tmp_path_factory.mktemp("stack")) as stack:
-        stack.up()
+        with store.building():
+            stack.up()
         yield stack

@@ -5,25 +5,19 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from mlflow import MlflowClient
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.images import stores
 from tests.cluster.images.docker import Docker
+from tests.cluster.kind import stack as stacks
+from tests.cluster.kind.stack import Refusal, Stack
 from tests.cluster.pods import pod, shell
 from tests.cluster.provider.manifest import Manifest
-from tests.local.eventually import eventually
-
-from . import stack as stacks
-from .stack import Refusal, Stack
 
 SECRET = "shared-database"
 
 NOBODY = "postgresql+psycopg2://mlflow:secret@127.0.0.1:1/mlflow"
 """Where nobody listens, which a pod learns at once."""
-
-LOST = f"sha256:{0:064}"
-"""The digest of an image that a registry has lost."""
 
 SMALL = {
     "apiVersion": "v1",
@@ -40,7 +34,11 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def other(
-    cluster: Cluster, docker: Docker, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster,
+    docker: Docker,
+    tracking_image: str,  # noqa: ARG001: once they are in the registry, `up` need not build them
+    training_image: str,  # noqa: ARG001
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     """A stack in namespaces that others made, with stores that others run. It is not up."""
     with stacks.made(cluster, docker, tmp_path_factory.mktemp("other"), patience=5) as other:
@@ -102,16 +100,6 @@ def impatient(manifest: Manifest) -> Manifest:
     return changed
 
 
-def lost(manifest: Manifest) -> Manifest:
-    """The server's image, gone from the registry."""
-    if manifest["kind"] != "Deployment":
-        return manifest
-    changed = copy.deepcopy(manifest)
-    (container,) = changed["spec"]["template"]["spec"]["containers"]
-    container["image"] = f"{container['image'].partition('@')[0]}@{LOST}"
-    return changed
-
-
 def test_a_missing_secret_is_named(other):
     reason = rf'\[CreateContainerConfigError\] secret "{SECRET}" not found'
 
@@ -140,18 +128,3 @@ def test_a_full_volume_is_named(other, small_class):
 
     with pytest.raises(Refusal, match="No space left on device"):
         other.up()
-
-
-def test_a_lost_image_is_named_and_the_old_pods_go_on(stack):
-    before = {pod["metadata"]["uid"] for pod in stack.pods()}
-
-    with stack.edited(lost):
-        with pytest.raises(Refusal, match=rf"\[(ErrImagePull|ImagePullBackOff)\] .*{LOST}"):
-            stack.up()
-        now = stack.pods()
-        with stack.tunnel() as uri:
-            assert MlflowClient(uri).search_experiments()
-
-    assert before <= {pod["metadata"]["uid"] for pod in now}
-    stack.up()
-    eventually(lambda: {pod["metadata"]["uid"] for pod in stack.pods()} == before)
