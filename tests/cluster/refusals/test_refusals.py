@@ -36,8 +36,8 @@ SMALL = {
 def other(
     cluster: Cluster,
     docker: Docker,
-    tracking_image: str,  # noqa: ARG001: once they are in the registry, `up` need not build them
-    training_image: str,  # noqa: ARG001
+    tracking_image: str,  # in the registry, so that `up` need not build it
+    training_image: str,  # and it
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     """A stack in namespaces that others made, with stores that others run. It is not up."""
