@@ -14,6 +14,9 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, event
 
+BRIDGED = {"mlflow.server.fastapi_app:app": "server.app:app"}
+"""What is served in place of MLflow's app. One that also asks for a password is served as it is."""
+
 engines: WeakSet[Engine] = WeakSet()
 """What has asked a database in this process."""
 
@@ -28,18 +31,21 @@ def serve(command: list[str], *, extra_env: Mapping[str, str], **_: object) -> N
     from uvicorn import _subprocess, main
 
     environ.update(extra_env)
-    import_module(command[-1].partition(":")[0])
+    *options, app = command[3:]
+    app = BRIDGED.get(app, app)
+    import_module(app.partition(":")[0])
     # Two processes cannot share a connection.
     for engine in list(engines):
         engine.dispose()
     # What is never collected is never written to, and stays shared.
     gc.freeze()
     vars(_subprocess)["spawn"] = multiprocessing.get_context("fork")
-    main(command[3:])
+    main([*options, app])
 
 
 def main() -> None:
     """Take the arguments of `mlflow server`."""
+    import uvicorn  # noqa: F401  # by its presence MLflow knows that it is to check hosts
     from mlflow import server
     from mlflow.cli import cli
 

@@ -1,0 +1,64 @@
+"""The files of MLflow's pages, compressed once, when the image is built.
+
+MLflow sends them as they are: five megabytes before the first page is seen, four times as much as
+needed.
+"""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, request, send_from_directory
+from werkzeug.exceptions import NotFound
+
+COMPRESSED = {".css", ".js", ".json", ".svg", ".txt", ".wasm"}
+"""What gets smaller. Pictures and fonts are compressed already."""
+
+VIEW = "serve_static_file"
+"""The name that MLflow's app has for who serves them."""
+
+MAX_AGE_SECONDS = 2419200
+"""As MLflow has it: their names hold a hash of what is in them."""
+
+
+def compress(folder: Path) -> None:
+    """Put a compressed file beside each one that gets smaller by it."""
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in COMPRESSED:
+            small = gzip.compress(file.read_bytes(), mtime=0)  # the same bytes in each build
+            if len(small) < file.stat().st_size:
+                file.with_name(f"{file.name}.gz").write_bytes(small)
+
+
+def serve_compressed(app: Flask) -> None:
+    """Serve the compressed file, where there is one, to whoever takes it."""
+    plain = app.view_functions[VIEW]
+
+    def view(path: str) -> Any:
+        # A part of a compressed file is of use to nobody.
+        if not request.accept_encodings["gzip"] or request.range:
+            return plain(path)
+        try:
+            answer = send_from_directory(
+                str(app.static_folder),
+                f"{path}.gz",
+                download_name=Path(path).name,
+                max_age=MAX_AGE_SECONDS,
+            )
+        except NotFound:
+            return plain(path)
+        answer.content_encoding = "gzip"
+        return answer
+
+    def say_so(path: str) -> Any:
+        answer = app.make_response(view(path))
+        answer.vary.add("Accept-Encoding")
+        return answer
+
+    app.view_functions[VIEW] = say_so
+
+
+if __name__ == "__main__":
+    from mlflow.server import app as mlflow_app
+
+    compress(Path(str(mlflow_app.static_folder)))
