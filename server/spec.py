@@ -29,6 +29,11 @@ SURGE_REPLICAS = 1
 DRAIN_SECONDS = 30
 """How long a stopping server may finish the requests that it has accepted."""
 
+KEEP_ALIVE_SECONDS = 620
+"""How long a connection may be idle. Google's load balancers send on one that was idle for 600
+seconds; uvicorn's 5 seconds are shorter than what a training program does between two requests, and
+whoever sends in the moment of the end gets no answer."""
+
 UPLOAD_CHUNK_BYTES = 16 * 2**20
 """Per upload to the bucket. Unset, the client library holds 100 MiB of each upload in memory."""
 
@@ -171,6 +176,7 @@ class ServerSpec:
             # every sequential request waits 40 ms.
             "--uvicorn-opts="
             f"--loop uvloop --http {CONNECTION} --no-access-log "
+            f"--timeout-keep-alive {KEEP_ALIVE_SECONDS} "
             f"--timeout-graceful-shutdown {DRAIN_SECONDS}",
         ]
 

@@ -8,8 +8,8 @@ import gzip
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, request, send_from_directory
-from werkzeug.exceptions import NotFound
+from flask import Flask, make_response, request, send_file
+from werkzeug.security import safe_join
 
 COMPRESSED = {".css", ".js", ".json", ".svg", ".txt", ".wasm"}
 """What gets smaller. Pictures and fonts are compressed already."""
@@ -35,27 +35,20 @@ def serve_compressed(app: Flask) -> None:
     plain = app.view_functions[VIEW]
 
     def view(path: str) -> Any:
+        small = safe_join(str(app.static_folder), f"{path}.gz")
+        if small is None or not Path(small).is_file():
+            return plain(path)
         # A part of a compressed file is of use to nobody.
-        if not request.accept_encodings["gzip"] or request.range:
-            return plain(path)
-        try:
-            answer = send_from_directory(
-                str(app.static_folder),
-                f"{path}.gz",
-                download_name=Path(path).name,
-                max_age=MAX_AGE_SECONDS,
-            )
-        except NotFound:
-            return plain(path)
-        answer.content_encoding = "gzip"
-        return answer
-
-    def say_so(path: str) -> Any:
-        answer = app.make_response(view(path))
+        if request.accept_encodings["gzip"] and not request.range:
+            name = Path(path).name
+            answer = send_file(small, download_name=name, max_age=MAX_AGE_SECONDS)
+            answer.content_encoding = "gzip"
+        else:
+            answer = make_response(plain(path))
         answer.vary.add("Accept-Encoding")
         return answer
 
-    app.view_functions[VIEW] = say_so
+    app.view_functions[VIEW] = view
 
 
 if __name__ == "__main__":

@@ -144,6 +144,8 @@ def answer(uri: str, request: dict[str, Any]) -> tuple[dict[str, str], bytes]:
     if asked["method"] != "HEAD" and length is not None:
         assert int(length) == len(answered.content)
     headers = {k.lower(): v for k, v in answered.headers.items() if k.lower() not in VARIES}
+    if "allow" in headers:  # a set, and as such in no order
+        headers["allow"] = ", ".join(sorted(headers["allow"].split(", ")))
     return {"status": str(answered.status_code), **headers}, answered.content
 
 

@@ -65,6 +65,13 @@ def test_direct_access_keeps_artifacts_away_from_the_server():
     assert spec().stores("db", "gs://b")["MLFLOW_ARTIFACTS_DESTINATION"] == "gs://b"
 
 
+def test_a_load_balancer_may_use_a_connection_that_was_idle_for_ten_minutes():
+    (options,) = (word for word in spec().command() if word.startswith("--uvicorn-opts="))
+    words = options.split()
+
+    assert int(words[words.index("--timeout-keep-alive") + 1]) > 600
+
+
 def test_the_budget_counts_full_scale_one_surge_pod_and_the_migration():
     size = SIZES["medium"]
     per_replica = size.workers * 2 * (size.pool + size.overflow) + 2

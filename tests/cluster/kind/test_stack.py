@@ -10,6 +10,7 @@ from pathlib import Path
 
 import mlflow.pyfunc
 import pytest
+import requests
 from mlflow import MlflowClient
 
 from components import postgres
@@ -99,6 +100,25 @@ def test_a_second_up_changes_nothing(stack):
     stack.up("--expect-no-changes")
 
     assert {pod["metadata"]["uid"] for pod in stack.objects("pods")} == before
+
+
+def test_a_browser_needs_few_bytes_to_show_the_page(tunnel):
+    page = requests.get(f"{tunnel}/", timeout=60).text
+    files = re.findall(r'(?:src|href)="(static-files/[^"]+\.(?:js|css))"', page)
+    assert files
+    bytes_by_encoding = {
+        encoding: sum(
+            int(
+                requests.head(
+                    f"{tunnel}/{file}", headers={"Accept-Encoding": encoding}, timeout=60
+                ).headers["Content-Length"]
+            )
+            for file in files
+        )
+        for encoding in ("identity", "gzip")
+    }
+
+    assert bytes_by_encoding["gzip"] * 3.5 < bytes_by_encoding["identity"]
 
 
 def test_a_job_trains_and_logs_and_reads_back_what_it_logged(job):
