@@ -1,7 +1,7 @@
 """Scientists at work: clients of a tracking server, in a pod. They never try a request again.
 
 `python scientists.py write URI` logs until it is ended. `python scientists.py mixed URI` does what
-teams do, and ends; `python scientists.py big URI` sends a file that is larger than a server's memory,
+teams do, and ends; `python scientists.py big URI` sends a file larger than a server's memory,
 and reads it back. Each line of the output is all that was counted until then, as JSON. It needs
 nothing but `requests`, which is what MLflow's client sends its requests with.
 """
