@@ -47,7 +47,7 @@ if CLUSTER is None:
 
 try:
     import ray
-    from ray import tune
+    from ray import cloudpickle, tune
     from ray.exceptions import RayActorError, RayTaskError
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search.hyperopt import HyperOptSearch
@@ -85,14 +85,16 @@ class _Watch(tune.Callback):
     trials: list[Trial]
     events: list[Callable[[], None]] = field(default_factory=list)
     open: dict[str, _Open] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.first = tuning.following(self.trials)
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         # In the order in which they were proposed, whichever worker is there first.
-        number = self.first + trials.index(trial)
-        self.events.append(partial(self._begin, trial, number))
+        for known in trials:
+            self.numbers.setdefault(known.trial_id, self.first + len(self.numbers))
+        self.events.append(partial(self._begin, trial, self.numbers[trial.trial_id]))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         self.events.append(partial(self._finish, trial, trial.last_result))
@@ -153,7 +155,10 @@ class _Watch(tune.Callback):
 
 
 def _error(trial: Any) -> Exception:
-    error: Exception = trial.get_pickled_error() or trial.get_error()
+    """Read what ended a trial. Tune's own `get_error` looks where the file will be copied to."""
+    if trial.pickled_error_file is None:
+        return RuntimeError(Path(trial.error_file).read_text())
+    error: Exception = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
     return error
 
 
@@ -257,7 +262,8 @@ def _connected(workers: int, folder: Path) -> Iterator[None]:
     ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     # Ray has put its own in the place of the one that ends our runs.
     signal.signal(signal.SIGTERM, handler)
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    # What ends a trial is ours to say.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         yield
     finally:

@@ -53,6 +53,8 @@ def cluster():
 def distributed(cluster):
     import distributed
 
+    # What this file defines travels to the workers, so that they need not import it.
+    distributed.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     return distributed
 
 
@@ -124,7 +126,9 @@ def test_two_workers_leave_what_one_leaves_and_beat_the_baseline(
     assert store.get_model_version_by_alias("both", "challenger").run_id == parent.info.run_id
 
 
-def test_a_trial_costs_four_requests_and_workers_know_nothing_of_mlflow(make, monkeypatch):
+def test_a_trial_costs_four_requests_and_a_forest_worse_than_half_grows_no_further(
+    make, trials, monkeypatch
+):
     sent = []
 
     def count(name, original):
@@ -140,50 +144,23 @@ def test_a_trial_costs_four_requests_and_workers_know_nothing_of_mlflow(make, mo
     def evaluate(learn, validate, settings, seed, stops):
         assert "mlflow" not in sys.modules
         for trees in (*(n for n in stops if n < settings.n_estimators), settings.n_estimators):
-            yield trees, scores(0.3)
-
-    before = len(sent)
-    make(2, evaluate)
-    two = len(sent) - before
-    make(6, evaluate)
-    six = len(sent) - before - two
-    assert six - two == 4 * 4
-
-
-def test_forests_worse_than_half_of_the_others_grow_no_further(make, trials):
-    def evaluate(learn, validate, settings, seed, stops):
-        for trees in (*(n for n in stops if n < settings.n_estimators), settings.n_estimators):
             # Only the default forest is any good.
             yield trees, scores(0.1 if settings.max_features == 0.6 else 0.4)
             time.sleep(0.05)
 
     made = make(8, evaluate)
+    # Those of the run around them: it is opened and named, its parameters sent, and ended.
+    assert len(sent) - 4 * 8 <= 4
+    assert [sent.count(name) for name in ("create_run", "update_run_info")] == [9, 9]
+
     assert min(made, key=lambda trial: trial.loss).number == 1
+    assert "stopped_early" not in trials()[0].data.tags
     early = [run for run in trials() if "stopped_early" in run.data.tags]
     assert early
     for run in early:
         trees, _, whole, _ = run.data.tags["stopped_early"].split()
         assert run.data.params["n_estimators"] == trees
         assert int(trees) < int(whole)
-    assert "stopped_early" not in trials()[0].data.tags
-
-
-def test_a_worker_that_is_killed_costs_no_finished_trial_and_the_search_ends(
-    make, trials, tmp_path
-):
-    begun = tmp_path / "begun"
-    begun.mkdir()
-
-    def evaluate(learn, validate, settings, seed, stops):
-        (begun / str(time.monotonic_ns())).touch()
-        if len(list(begun.iterdir())) == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        yield settings.n_estimators, scores(0.3)
-
-    made = make(5, evaluate)
-    assert sorted(trial.number for trial in made) == [1, 2, 3, 4, 5]
-    assert len(list(begun.iterdir())) == 6
-    assert [run.info.status for run in trials()] == ["FINISHED"] * 5
 
 
 def test_a_fit_that_fails_fails_the_search_and_ends_the_other_trials(make, runs, trials):
@@ -204,16 +181,6 @@ def test_a_fit_that_fails_fails_the_search_and_ends_the_other_trials(make, runs,
         parent.data.tags["failure"],
     )
     assert {run.info.status for run in others} <= {"KILLED"}
-
-
-def test_a_trial_that_kills_every_worker_fails_the_search(make, trials):
-    def evaluate(learn, validate, settings, seed, stops):
-        os.kill(os.getpid(), signal.SIGKILL)
-        yield 1, scores(0.3)
-
-    with pytest.raises(Exception, match="has lost 4 workers"):
-        make(1, evaluate)
-    assert [run.info.status for run in trials()] == ["FAILED"]
 
 
 def test_a_search_whose_machine_is_taken_back_goes_on_in_the_same_run(
@@ -238,33 +205,6 @@ def test_a_search_whose_machine_is_taken_back_goes_on_in_the_same_run(
     assert {run.info.run_id for run in after} > set(finished)
     assert len(after) == len({run.data.tags["trial"] for run in after}) == total
     assert runs()[0].info.status == "FINISHED"
-
-
-def test_a_node_that_vanishes_costs_no_finished_trial_and_the_search_ends(
-    cluster, make, trials, tmp_path
-):
-    lost = threading.Thread(target=lambda: cluster.remove_node(nodes[1], allow_graceful=False))
-    nodes = [cluster.head_node, *cluster.worker_nodes]
-    begun = tmp_path / "begun"
-    begun.mkdir()
-
-    def evaluate(learn, validate, settings, seed, stops):
-        (begun / str(time.monotonic_ns())).touch()
-        time.sleep(1)
-        yield settings.n_estimators, scores(0.3)
-
-    def remove():
-        while len(list(begun.iterdir())) < 4:
-            time.sleep(0.05)
-        lost.start()
-
-    watching = threading.Thread(target=remove)
-    watching.start()
-    made = make(6, evaluate)
-    watching.join()
-    lost.join()
-    assert sorted(trial.number for trial in made) == [1, 2, 3, 4, 5, 6]
-    assert [run.info.status for run in trials()] == ["FINISHED"] * 6
 
 
 def test_a_laptops_own_ray_listens_on_loopback_and_leaves_nothing(distributed, monkeypatch):
@@ -295,3 +235,32 @@ def test_without_ray_the_message_names_what_to_type(monkeypatch):
     with pytest.raises(Unusable, match=r"pip install -r requirements\.txt"):
         search._maker(2, Device(kind="cpu", name="test"))
     assert search._maker(1, Device(kind="cpu", name="test"))
+
+
+def test_a_killed_worker_and_a_node_that_vanishes_cost_no_finished_trial(
+    cluster, make, trials, tmp_path, capsys
+):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+
+    def evaluate(learn, validate, settings, seed, stops):
+        (begun / str(time.monotonic_ns())).touch()
+        if len(list(begun.iterdir())) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(1)
+        yield settings.n_estimators, scores(0.3)
+
+    def remove():
+        while len(list(begun.iterdir())) < 5:
+            time.sleep(0.05)
+        (node,) = cluster.worker_nodes
+        cluster.remove_node(node, allow_graceful=False)
+
+    removing = threading.Thread(target=remove)
+    removing.start()
+    made = make(7, evaluate)
+    removing.join()
+    assert sorted(trial.number for trial in made) == [1, 2, 3, 4, 5, 6, 7]
+    assert [run.info.status for run in trials()] == ["FINISHED"] * 7
+    assert len(list(begun.iterdir())) > 7
+    assert "has lost its worker and is made again" in capsys.readouterr().out

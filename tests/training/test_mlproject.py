@@ -100,3 +100,30 @@ def test_the_job_template_is_one_that_kubernetes_accepts():
     kubernetes_schemas.validate(job)
     container = job["spec"]["template"]["spec"]["containers"][0]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_the_ray_job_is_made_of_pods_that_kubernetes_accepts_and_of_options_that_the_search_has():
+    job = yaml.safe_load((TRAINING / "ray_job.yaml").read_text())["spec"]
+    cluster = job["rayClusterSpec"]
+    (workers,) = cluster["workerGroupSpecs"]
+    for group in (cluster["headGroupSpec"], workers):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, **group["template"]}
+        kubernetes_schemas.validate(pod)
+        (container,) = pod["spec"]["containers"]
+        assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert group["rayStartParams"] == {"num-cpus": "1", "num-gpus": "1"}
+    assert workers["template"]["spec"]["automountServiceAccountToken"] is False
+
+    _, script, *arguments = shlex.split(job["entrypoint"])
+    assert script == "search.py"
+    # The head makes trials too.
+    assert search.parser().parse_args(arguments).workers == workers["maxReplicas"] + 1
+
+
+def test_every_file_names_the_same_ray():
+    pin = re.search(r"^ray\[tune\]==(\S+)", (TRAINING / "requirements.txt").read_text(), re.M)[1]
+    job = yaml.safe_load((TRAINING / "ray_job.yaml").read_text())
+    assert job["spec"]["rayClusterSpec"]["rayVersion"] == pin
+    assert f"ray[default]=={pin}" in (TRAINING / "requirements-cluster.txt").read_text()
