@@ -19,7 +19,7 @@ import tuning
 from course import Course
 from forest import Forest, fit
 from terminal import say, timed
-from trial import evaluate
+from trial import Evaluate, evaluate
 from tuning import Bounds, Trial
 from unusable import Unusable
 
@@ -49,7 +49,7 @@ def main() -> None:
     args = parser().parse_args()
     with tracking.run("hyperopt", vars(args), _begun(args.search_name)) as run:
         chosen = device.choose(args.device)
-        make = _maker(args.workers, chosen)
+        make = maker(args.workers, chosen)
         import report  # not at the top: it imports scikit-learn
 
         mlflow.set_tags({"model": "forest", "search": args.search_name, **chosen.tags()})
@@ -82,7 +82,7 @@ def main() -> None:
     say("run", tracking.url(run))
 
 
-def _maker(workers: int, chosen: device.Device) -> Callable[..., list[Trial]]:
+def maker(workers: int, chosen: device.Device) -> Callable[..., list[Trial]]:
     """Find what makes the trials, before any time went into reading flights."""
     if workers == 1:
         return _one_by_one
@@ -99,10 +99,11 @@ def _one_by_one(
     *,
     seed: int,
     done: Sequence[Trial],
+    evaluate: Evaluate = evaluate,
 ) -> list[Trial]:
     def make(number: int, settings: Forest) -> float:
         with course.trial(number, settings) as child:
-            ((_, child.metrics),) = evaluate(learn, validate, settings, seed)
+            ((_, child.metrics),) = evaluate(learn, validate, settings, seed, ())
         course.note(number, child.metrics)
         return child.metrics["loss"]
 

@@ -233,8 +233,8 @@ def test_without_ray_the_message_names_what_to_type(monkeypatch):
     monkeypatch.delitem(sys.modules, "distributed", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(Unusable, match=r"pip install -r requirements\.txt"):
-        search._maker(2, Device(kind="cpu", name="test"))
-    assert search._maker(1, Device(kind="cpu", name="test"))
+        search.maker(2, Device(kind="cpu", name="test"))
+    assert search.maker(1, Device(kind="cpu", name="test"))
 
 
 def test_a_killed_worker_and_a_node_that_vanishes_cost_no_finished_trial(
