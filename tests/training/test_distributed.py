@@ -40,13 +40,15 @@ def cluster():
         patch.setenv("RAY_agent_register_timeout_ms", "120000")
         from ray.cluster_utils import Cluster
 
-        started = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-        try:
-            started.add_node(num_cpus=1)
-            patch.setenv("RAY_ADDRESS", started.address)
-            yield started
-        finally:
-            started.shutdown()
+        with tracking.scratch("ray-") as folder:
+            head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": str(folder)}
+            started = Cluster(True, head_node_args=head)
+            try:
+                started.add_node(num_cpus=1)
+                patch.setenv("RAY_ADDRESS", started.address)
+                yield started
+            finally:
+                started.shutdown()
 
 
 @pytest.fixture
@@ -188,7 +190,7 @@ def test_a_search_whose_machine_is_taken_back_goes_on_in_the_same_run(
 ):
     process = start("search.py", "--fpath", few, "--trials", 10_000, "--workers", 2, *SMALL)
     for line in process.stdout:
-        if " of 10000   accuracy" in line and int(line.split()[0]) > 3:
+        if " of 10000 accuracy" in line and int(line.split()[0]) > 3:
             process.send_signal(signal.SIGTERM)
             break
     rest = process.stdout.read()
