@@ -25,6 +25,16 @@ SMALL = ("--trial_rows", 600, "--max_trees", 8, "--max_depth", 6)
 BOUNDS = Bounds(depth=6, trees=8)
 
 
+def patient(start, tries=3):
+    """Start a node; Ray gives up after 30 seconds, which no setting changes."""
+    try:
+        return start()
+    except Exception as error:
+        if "timed out during startup" not in str(error) or tries == 1:
+            raise
+        return patient(start, tries - 1)
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Two nodes that take one trial each; RAY_ADDRESS names them, as in a cluster's pods."""
@@ -42,9 +52,10 @@ def cluster():
 
         with tracking.scratch("ray-") as folder:
             head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": str(folder)}
-            started = Cluster(True, head_node_args=head)
+            started = Cluster()
             try:
-                started.add_node(num_cpus=1)
+                patient(lambda: started.add_node(**head))
+                patient(lambda: started.add_node(num_cpus=1))
                 patch.setenv("RAY_ADDRESS", started.address)
                 yield started
             finally:
