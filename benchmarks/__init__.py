@@ -1,0 +1,1 @@
+"""Measures what a reader of the documentation would ask for."""
