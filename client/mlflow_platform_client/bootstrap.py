@@ -123,9 +123,15 @@ def unpack(archive: bytes, digest: str, folder: str) -> None:
 
 def execute(command: str) -> int:
     """Run the command to its end, or to ours: then it is told to end, and given time to do so."""
+    asked: list[int] = []
+    interrupt = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     # A group of its own, for a shell does not pass a signal on.
     child = subprocess.Popen(["sh", "-c", command], start_new_session=True)  # noqa: S607
     try:
+        # Only now is there somebody to pass the signal on to.
+        signal.signal(signal.SIGTERM, interrupt)
+        if asked:
+            stop()
         return child.wait()
     except Stopped:
         os.killpg(child.pid, signal.SIGTERM)

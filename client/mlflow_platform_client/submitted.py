@@ -38,6 +38,7 @@ class SubmittedJob(SubmittedRun):
     def __init__(self, cluster: Cluster, runs: MlflowClient, run_id: str) -> None:
         super().__init__()
         self._cluster, self._runs, self._run_id = cluster, runs, run_id
+        self._lost: set[str] = set()
 
     @property
     def run_id(self) -> str:
@@ -75,7 +76,7 @@ class SubmittedJob(SubmittedRun):
                 log.follow(view.pod["metadata"]["name"])
             else:
                 word, now = "waiting", reasons.waiting(view)
-                self._note_losses(view)
+            self._note_losses(view)
             overdue = word == "waiting" and time.monotonic() - when > REMIND_SECONDS
             if now != told or overdue:
                 say(word, now)
@@ -85,13 +86,16 @@ class SubmittedJob(SubmittedRun):
             log.follow(view.pod["metadata"]["name"])
         log.finish()
         self._note_losses(view)
-        return self._conclude(self._gone() if view.ended == "Deleted" else view) == "FINISHED"
+        status, why = self._end(self._gone() if view.ended == "Deleted" else view)
+        say(status.lower(), f"run {self.run_id}" + (f": {why}" if why else ""))
+        return status == "FINISHED"
 
     def settle(self) -> View:
         """Look once; a Job that has ended by itself ends its run."""
         view = self._cluster.view(self.run_id)
-        if view.job and view.ended:
-            self._conclude(view)
+        self._note_losses(view)
+        if view.job and view.ended in ("Complete", "Failed"):
+            self._end(view)
         return view
 
     def cancel(self) -> None:
@@ -99,7 +103,8 @@ class SubmittedJob(SubmittedRun):
         view = self._cluster.view(self.run_id)
         if view.job:
             self._cluster.delete(view.job["metadata"]["name"])
-        self._conclude(self._gone(), f"cancelled by {getpass.getuser()}")
+        status, why = self._end(self._gone(), f"cancelled by {getpass.getuser()}")
+        say(status.lower(), f"run {self.run_id}: {why}")
 
     def get_status(self) -> str:
         """One of MLflow's words for it."""
@@ -130,11 +135,14 @@ class SubmittedJob(SubmittedRun):
     def _note_losses(self, view: View) -> None:
         """Keep with the run what took a pod away: its log and its events do not stay."""
         for pod in view.pods:
-            if why := reasons.lost(pod):
+            uid, why = pod["metadata"]["uid"], reasons.lost(pod)
+            if why and uid not in self._lost:
+                self._lost.add(uid)
                 self._runs.set_tag(self.run_id, "interrupted", why)
+                say("lost", f"{why}. Kubernetes starts it again")
 
-    def _conclude(self, view: View, why: str = "its Job was deleted") -> str:
-        """Give the run the end that its Job had, unless its own program has ended it."""
+    def _end(self, view: View, why: str = "its Job was deleted") -> tuple[str, str]:
+        """Give the run the end that its Job had, and say why, unless its program has ended it."""
         ended = str(view.ended)
         status, tag = ENDS[ended], {"Failed": "failure", "Deleted": "stopped"}.get(ended)
         if ended == "Failed":
@@ -143,8 +151,7 @@ class SubmittedJob(SubmittedRun):
             if tag:
                 self._runs.set_tag(self.run_id, tag, why[:1000])
             self._runs.set_terminated(self.run_id, status)
-        say(status.lower(), f"run {self.run_id}" + (f": {why}" if tag else ""))
-        return status
+        return status, why if tag else ""
 
 
 def say(word: str, text: str) -> None:
