@@ -76,6 +76,8 @@ def _submit(
 ) -> SubmittedJob:
     """Refuse what cannot work, and only then create the run, the package and the Job."""
     check_server(tracking_uri)
+    if ":" not in uri and not Path(uri.partition("#")[0]).exists():
+        raise Problem(f"{uri} is no folder. Type: mlflow run FOLDER, or the URL of a repository")
     folder = Path(_fetch_project(uri, version))
     command = entry_point.command(folder, entry, params)
     package = project.pack(folder)
@@ -87,7 +89,7 @@ def _submit(
         _tag(runs, run_id, wanted, package)
         say("run", f"{tracking_uri.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}")
         new = store.put(package, tracking_uri)
-        size = f"{package.files} files, {len(package.content) / 1024:.0f} KiB"
+        size = f"{package.files} file(s), {len(package.content) / 1024:.1f} KiB"
         say("project", f"{size}, {'uploaded' if new else 'which the server has already'}")
         submitted: dict[str, Any] = job.manifest(
             wanted,

@@ -76,23 +76,19 @@ class Cluster:
         events.sort(key=_moment)
         return View(view.job, pods, events)
 
-    def log(self, pod: str, since_seconds: int | None = None) -> Iterator[str]:
-        """Follow what a pod prints, with the time before each line, until it ends."""
+    def log(self, pod: str, since_seconds: int | None = None) -> list[str]:
+        """Read what a pod has printed, with the time before each line."""
         with self._answering("read logs"):
-            stream: Any = self._core.read_namespaced_pod_log(
+            answer: Any = self._core.read_namespaced_pod_log(
                 pod,
                 self.namespace,
-                follow=True,
                 timestamps=True,
                 since_seconds=since_seconds,
                 _preload_content=False,
+                _request_timeout=ANSWER_SECONDS,
             )
-            rest = b""
-            for piece in stream.stream():
-                *lines, rest = (rest + piece).split(b"\n")
-                yield from (line.decode(errors="replace") for line in lines)
-            if rest:
-                yield rest.decode(errors="replace")
+            lines = str(answer.data.decode(errors="replace")).split("\n")
+        return [line for line in lines if line]
 
     def _listed(self, call: Callable[..., Any], **chosen: str) -> list[dict[str, Any]]:
         # As JSON: the client's own objects have every field that there could be.

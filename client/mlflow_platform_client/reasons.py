@@ -52,6 +52,8 @@ class View:
 def waiting(view: View) -> str:
     """Why no program of the project is at work yet."""
     pod = view.pod
+    if pod is not None and "terminated" in _state(pod) and not lost(pod):
+        return "its program has ended, and the Job is about to"
     if pod is None or pod.get("status", {}).get("phase") in ("Failed", "Succeeded"):
         refused = view.saying("FailedCreate")
         return _refused(refused) if refused else "Kubernetes is making its pod"

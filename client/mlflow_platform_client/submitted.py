@@ -73,7 +73,6 @@ class SubmittedJob(SubmittedRun):
             if view.running and view.pod:
                 now = f"on {view.pod['spec']['nodeName']}"
                 word = "running"
-                log.follow(view.pod["metadata"]["name"])
             else:
                 word, now = "waiting", reasons.waiting(view)
             self._note_losses(view)
@@ -81,10 +80,11 @@ class SubmittedJob(SubmittedRun):
             if now != told or overdue:
                 say(word, now)
                 told, when = now, time.monotonic()
+            if view.running and view.pod:
+                log.show(view.pod["metadata"]["name"])
             time.sleep(POLL_SECONDS)
         if view.pod:
-            log.follow(view.pod["metadata"]["name"])
-        log.finish()
+            log.show(view.pod["metadata"]["name"])
         self._note_losses(view)
         status, why = self._end(self._gone() if view.ended == "Deleted" else view)
         say(status.lower(), f"run {self.run_id}" + (f": {why}" if why else ""))
