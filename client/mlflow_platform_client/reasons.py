@@ -84,7 +84,7 @@ def lost(pod: Object) -> str | None:
             f"evicted: its node ran low on {what}. Ask for what the Job really uses, under "
             f"resources.requests.{what}"
         )
-    if "shutdown" in message or reason in ("NodeShutdown", "Terminated"):
+    if reason in ("NodeShutdown", "Terminated"):
         return "pre-empted: its machine was shut down, as Spot machines are at any time"
     said = {
         "PreemptionByScheduler": "pre-empted: a pod of higher priority needed its place",

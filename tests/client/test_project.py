@@ -43,14 +43,16 @@ def git(folder, *arguments):
     subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def test_the_same_files_give_the_same_bytes_wherever_and_whenever_they_were_made(folder, tmp_path):
+def test_the_same_files_give_the_same_bytes_wherever_and_whenever(folder, tmp_path, monkeypatch):
     copy = tmp_path / "elsewhere"
     for name in ("part/train.py", "data.csv", "MLproject"):  # in another order
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text((folder / name).read_text())
         os.utime(copy / name, (1, 1))
 
-    assert project.pack(copy).content == project.pack(folder).content
+    here = project.pack(folder)
+    monkeypatch.setattr("time.time", lambda: 1_000_000_000)
+    assert project.pack(copy) == here
 
 
 @pytest.mark.parametrize("change", ["content", "name", "right to be executed"])
@@ -97,9 +99,12 @@ def test_a_link_is_followed_inside_the_project_and_refused_out_of_it(folder, tmp
     (folder / "link.csv").symlink_to("data.csv")
     assert "link.csv" in names(project.pack(folder))
 
-    (folder / "data").symlink_to(tmp_path)
-    with pytest.raises(Problem, match=r"data is a link to .*no Job would have it\. Copy it there"):
-        project.pack(folder)
+    (tmp_path / "secret").touch()
+    for target in (tmp_path, tmp_path / "secret", "nowhere"):
+        (folder / "data").symlink_to(target)
+        with pytest.raises(Problem, match=r"data is a link to .*no Job would have it\. Copy it"):
+            project.pack(folder)
+        (folder / "data").unlink()
 
 
 def test_a_project_full_of_data_is_refused_with_the_name_of_the_largest_file(folder, monkeypatch):

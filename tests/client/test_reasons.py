@@ -7,7 +7,8 @@ import pytest
 from mlflow_platform_client import reasons
 from mlflow_platform_client.reasons import View
 
-IMAGE = "gcr.io/project/training@sha256:0a1b"
+IMAGE = "gcr.io/notfound/training@sha256:0a1b"
+"""Its name says nothing of what happened to it."""
 SPEC = {
     "nodeSelector": {"cloud.google.com/gke-accelerator": "nvidia-tesla-t4"},
     "containers": [
@@ -159,6 +160,10 @@ QUOTA = event(
         ),
         (View(JOB, [waits("ImagePullBackOff", NOT_FOUND)]), f"image {IMAGE} does not exist"),
         (View(JOB, [waits("ErrImagePull", DENIED)]), "may not pull image .*ask for a pull secret"),
+        (
+            View(JOB, [waits("ErrImagePull", f'failed to pull image "{IMAGE}": 403 Forbidden')]),
+            "may not pull image",
+        ),
         (View(JOB, [waits("ErrImagePull", NO_ANSWER)]), "registry of image .* does not answer"),
         (View(JOB, [waits("InvalidImageName", "x")]), "is no name of an image. Correct image"),
         (View(JOB, [waits("ErrImageNeverPull", "x")]), "is not on the node. Type: pulumi up"),
