@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from mlflow import MlflowClient
@@ -59,9 +60,10 @@ class PlatformBackend(AbstractBackend):
 def check_server(tracking_uri: str) -> None:
     """Refuse a store on this machine, to which no Job could log."""
     if not tracking_uri.startswith(("http://", "https://")):
+        # No more than its scheme: a database's address holds a password.
         raise Problem(
-            f"MLFLOW_TRACKING_URI is {tracking_uri}, no server's address. Type the line that "
-            "`mlflow-platform connect STACK` prints after `next`"
+            f"MLFLOW_TRACKING_URI is {tracking_uri.partition(':')[0]}:…, no server. "
+            "Type the line that `mlflow-platform connect STACK` prints after `next`"
         )
 
 
@@ -78,6 +80,7 @@ def _submit(
     check_server(tracking_uri)
     if ":" not in uri and not Path(uri.partition("#")[0]).exists():
         raise Problem(f"{uri} is no folder. Type: mlflow run FOLDER, or the URL of a repository")
+    # What MLflow has in public would also judge the parameters, in other words than ours.
     folder = Path(_fetch_project(uri, version))
     command = entry_point.command(folder, entry, params)
     package = project.pack(folder)
@@ -87,7 +90,7 @@ def _submit(
     run_id, runs = str(run.info.run_id), MlflowClient(tracking_uri)
     with _ending_with_the_submission(runs, run_id):
         _tag(runs, run_id, wanted, package)
-        say("run", f"{tracking_uri.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}")
+        say("run", f"{_page(tracking_uri)}/#/experiments/{experiment}/runs/{run_id}")
         new = store.put(package, tracking_uri)
         size = f"{package.files} file(s), {len(package.content) / 1024:.1f} KiB"
         say("project", f"{size}, {'uploaded' if new else 'which the server has already'}")
@@ -102,8 +105,14 @@ def _submit(
         cluster.create(submitted)
         say("job", f"{submitted['metadata']['name']} in namespace {wanted.namespace}")
     if not wanted.wait:
-        say("next", f"mlflow-platform status|logs|cancel {run_id}")
+        say("next", f"mlflow-platform status {run_id}, or logs, or cancel")
     return SubmittedJob(cluster, runs, run_id)
+
+
+def _page(tracking_uri: str) -> str:
+    """Without the user and password that such an address may carry."""
+    parts = urlsplit(tracking_uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl().rstrip("/")
 
 
 def _tag(
