@@ -19,6 +19,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 PLACE = "projects"
@@ -134,13 +135,13 @@ def execute(command: str) -> int:
             stop()
         return child.wait()
     except Stopped:
-        os.killpg(child.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has just ended by itself
+            os.killpg(child.pid, signal.SIGTERM)
         child.wait()
-        try:
+        with suppress(ChildProcessError):
             while True:  # what the shell has left behind is ours, the first process's
                 os.waitpid(-child.pid, 0)
-        except ChildProcessError:
-            raise Stopped from None
+        raise
 
 
 def main(digest: str, command: str) -> int:
@@ -158,7 +159,7 @@ def main(digest: str, command: str) -> int:
             server.end("FAILED", "failure", f"the command ended with exit code {code}")
         # The code of a process that a signal ended is negative here, and above 128 in a container.
         return code if code >= 0 else 128 - code
-    except Unusable as problem:
+    except (Unusable, OSError, tarfile.TarError) as problem:
         print(f"error: {problem}", file=sys.stderr, flush=True)
         server.end("FAILED", "failure", str(problem)[:1000])
         return 1

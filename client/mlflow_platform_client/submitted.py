@@ -3,15 +3,18 @@
 import getpass
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
-from mlflow.exceptions import ExecutionException
+from mlflow.exceptions import ExecutionException, MlflowException
 from mlflow.projects.submitted_run import SubmittedRun
 
 from . import reasons
 from .cluster import Cluster, Unreachable
 from .logs import Log
+from .problem import Problem
 from .reasons import View
 
 POLL_SECONDS = 1.0
@@ -48,7 +51,8 @@ class SubmittedJob(SubmittedRun):
     @property
     def run(self) -> Run:
         """What MLflow knows of it."""
-        return self._runs.get_run(self.run_id)
+        with _answering():
+            return self._runs.get_run(self.run_id)
 
     @property
     def namespace(self) -> str:
@@ -138,7 +142,8 @@ class SubmittedJob(SubmittedRun):
             uid, why = pod["metadata"]["uid"], reasons.lost(pod)
             if why and uid not in self._lost:
                 self._lost.add(uid)
-                self._runs.set_tag(self.run_id, "interrupted", why)
+                with _answering():
+                    self._runs.set_tag(self.run_id, "interrupted", why)
                 say("lost", f"{why}. Kubernetes starts it again")
 
     def _end(self, view: View, why: str = "its Job was deleted") -> tuple[str, str]:
@@ -148,10 +153,23 @@ class SubmittedJob(SubmittedRun):
         if ended == "Failed":
             why = reasons.failed(view)
         if not RunStatus.is_terminated(RunStatus.from_string(self.run.info.status)):
-            if tag:
-                self._runs.set_tag(self.run_id, tag, why[:1000])
-            self._runs.set_terminated(self.run_id, status)
+            with _answering():
+                if tag:
+                    self._runs.set_tag(self.run_id, tag, why[:1000])
+                self._runs.set_terminated(self.run_id, status)
         return status, why if tag else ""
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """What is wrong between here and the tracking server is mended here, and said in one line."""
+    try:
+        yield
+    except MlflowException as error:
+        raise Problem(
+            f"the tracking server says: {error}. If the tunnel is closed, type "
+            "mlflow-platform connect STACK, and then mlflow-platform status RUN_ID"
+        ) from error
 
 
 def say(word: str, text: str) -> None:

@@ -149,6 +149,9 @@ def test_ctrl_c_where_nobody_can_answer_leaves_the_job_and_says_how_to_go_on(
     said, _ = type_("mlflow_platform_client", "cancel", run.info.run_id).communicate()
     assert "cancelled by" in said
     assert runs.get_run(run.info.run_id).info.status == "KILLED"
+    said, _ = type_("mlflow_platform_client", "status", "unknown").communicate()
+    assert "error: the tracking server says: " in said
+    assert "Traceback" not in said
     process = type_("mlflow_platform_client", "logs", run.info.run_id)
     said, _ = process.communicate()
     assert (process.returncode, said.count("\n")) == (1, 1)
