@@ -74,18 +74,16 @@ class SubmittedJob(SubmittedRun):
         log = Log(self._cluster)
         told, when = "", time.monotonic()
         while not (view := self._view()).ended:
-            if view.running and view.pod:
-                now = f"on {view.pod['spec']['nodeName']}"
-                word = "running"
-            else:
-                word, now = "waiting", reasons.waiting(view)
             self._note_losses(view)
-            overdue = word == "waiting" and time.monotonic() - when > REMIND_SECONDS
+            pod = view.pod if view.running else None
+            word = "running" if pod else "waiting"
+            now = f"on {pod['spec']['nodeName']}" if pod else reasons.waiting(view)
+            overdue = not pod and time.monotonic() - when > REMIND_SECONDS
             if now != told or overdue:
                 say(word, now)
                 told, when = now, time.monotonic()
-            if view.running and view.pod:
-                log.show(view.pod["metadata"]["name"])
+            if pod:
+                log.show(pod["metadata"]["name"])
             time.sleep(POLL_SECONDS)
         if view.pod:
             log.show(view.pod["metadata"]["name"])
