@@ -95,7 +95,7 @@ def manifest(
         "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
     }
     program = Path(bootstrap.__file__).read_text()
-    # Isolated: a project's own `queue.py` must not stand in for Python's.
+    # Isolated: a `queue.py` of the project or the image must not stand in for Python's.
     start = ["python", "-I", "-c", program, digest, command]
     container: dict[str, Any] = {
         "name": CONTAINER,

@@ -32,7 +32,6 @@ def package(server, tmp_path):
     """A small project, which the server has."""
     folder = tmp_path / "small"
     (folder / "part").mkdir(parents=True)
-    (folder / "queue.py").write_text("raise SystemExit('not the standard library')\n")
     (folder / "part" / "greeting").write_text("good morning\n")
     (folder / "train.sh").write_text("#!/bin/sh\ncat part/greeting\n")
     (folder / "train.sh").chmod(0o755)
@@ -182,6 +181,12 @@ def test_a_project_that_cannot_be_unpacked_fails_the_run(start, package, runs, r
     assert process.returncode == 1
     assert said.startswith("error: ")
     assert "train.sh" in runs.get_run(run_id).data.tags["failure"]
+
+
+def test_modules_of_the_image_do_not_stand_in_for_pythons_own(start, package, tmp_path):
+    (tmp_path / "json.py").write_text("raise SystemExit('not the standard library')\n")
+
+    assert start(package.digest, "true", PYTHONPATH=str(tmp_path)).wait() == 0
 
 
 def test_a_login_in_the_environment_is_sent(monkeypatch):
