@@ -131,7 +131,8 @@ def test_mlflow_run_shows_the_log_and_ends_well_with_the_job(type_, runs, experi
 def test_ctrl_c_where_nobody_can_answer_leaves_the_job_and_says_how_to_go_on(
     type_, runs, experiment
 ):
-    process = type_("mlflow", *RUN_IT, "--entry-point=sleep", f"--experiment-id={experiment}")
+    options = ("--entry-point=sleep", f"--experiment-id={experiment}", "--run-name=night")
+    process = type_("mlflow", *RUN_IT, *options)
     said = list(takewhile(lambda line: not line.startswith("asleep"), process.stdout))
     assert process.poll() is None, said
 
@@ -142,7 +143,8 @@ def test_ctrl_c_where_nobody_can_answer_leaves_the_job_and_says_how_to_go_on(
     assert process.returncode == 1, "it is not known to have succeeded"
     assert f"left running. To watch it: mlflow-platform logs {run.info.run_id}" in said
     assert "Traceback" not in said
-    assert run.info.status == "RUNNING"
+    assert (run.info.status, run.info.run_name) == ("RUNNING", "night")
+    assert run.data.tags["mlflow.project.backend"] == "platform"
 
     said, _ = type_("mlflow_platform_client", "status", run.info.run_id).communicate()
     assert f"run        {run.info.run_id} RUNNING\njob        small-" in said
