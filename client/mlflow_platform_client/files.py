@@ -9,7 +9,10 @@ from typing import Any
 import yaml
 
 from .handoff import Handoff
+from .job import GPU, skeleton
 from .problem import Problem
+from .settings import FILE as PLATFORM
+from .settings import Settings
 
 MARK = "mlflow-platform connect"
 """In each file; one without it is somebody else's."""
@@ -32,6 +35,8 @@ def write(handoff: Handoff, folder: Path) -> list[Path]:
         contents[BACKEND] = json.dumps(backend(handoff, folder), indent=2) + "\n"
         heading = f"# Written by `{MARK}`, for: mlflow run … --backend kubernetes\n"
         contents[JOB] = heading + yaml.safe_dump(job(handoff), sort_keys=False)
+        ours = {"written-by": MARK, **platform(handoff).document()}
+        contents[PLATFORM] = json.dumps(ours, indent=2) + "\n"
     for name in contents:
         file = folder / name
         if file.exists() and MARK not in file.read_text():
@@ -72,69 +77,38 @@ def backend(handoff: Handoff, folder: Path) -> dict[str, Any]:
         "kube-job-template-path": str((folder / JOB).resolve()),
         "repository-uri": str(handoff.training_image).partition("@")[0],
     }
-    for word in shlex.split(handoff.connect_command or ""):
-        if word.startswith("--context="):
-            config["kube-context"] = word.removeprefix("--context=")
-    # Else the current one, which getting the credentials of a GKE cluster has just set.
+    if handoff.context:
+        config["kube-context"] = handoff.context
     return config
+
+
+def platform(handoff: Handoff) -> Settings:
+    """Configure our own backend."""
+    gpu = handoff.accelerator is not None
+    settings: dict[str, Any] = {
+        "namespace": handoff.namespace,
+        "context": handoff.context,
+        "kubeconfig": handoff.kubeconfig,
+        "service-account": handoff.training_service_account,
+        "image": handoff.training_image,
+        "tracking-uri": handoff.tracking_uri_in_cluster,
+        "resources": T4_SHARE if gpu else LAPTOP_SHARE,
+    }
+    if gpu:
+        settings |= {
+            "gpus": 1,
+            "node-selector": {"cloud.google.com/gke-accelerator": handoff.accelerator},
+            "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
+        }
+    return Settings.model_validate({k: v for k, v in settings.items() if v is not None})
 
 
 def job(handoff: Handoff) -> dict[str, Any]:
     """Describe the Job; MLflow fills in names, image, command and the run."""
-    gpu = handoff.accelerator is not None
-    resources: dict[str, Any] = T4_SHARE if gpu else LAPTOP_SHARE
-    if gpu:
-        resources = resources | {"limits": resources["limits"] | {"nvidia.com/gpu": "1"}}
-    pod: dict[str, Any] = {
-        "serviceAccountName": handoff.training_service_account,
-        "automountServiceAccountToken": False,
-        "restartPolicy": "Never",
+    container = {
+        "name": "{replaced with MLflow Project name}",
+        "image": "{replaced with the image and its digest}",
+        "command": ["{replaced with MLflow Project entry point command}"],
+        "env": [{"name": "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "value": "false"}],
     }
-    if gpu:
-        pod |= {
-            "nodeSelector": {"cloud.google.com/gke-accelerator": handoff.accelerator},
-            "tolerations": [
-                {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
-            ],
-        }
-    pod |= {
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 1000,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": "{replaced with MLflow Project name}",
-                "image": "{replaced with the image and its digest}",
-                "command": ["{replaced with MLflow Project entry point command}"],
-                "env": [{"name": "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "value": "false"}],
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "resources": resources,
-            }
-        ],
-    }
-    lost = {"type": "DisruptionTarget", "status": "True"}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": "{replaced with MLflow Project name}",
-            "namespace": handoff.namespace,
-        },
-        "spec": {
-            # A pod that lost its node is replaced and goes on; one that failed is not.
-            "backoffLimit": 3,
-            "podFailurePolicy": {
-                "rules": [
-                    {"action": "Ignore", "onPodConditions": [lost]},
-                    {"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [143]}},
-                ]
-            },
-            "ttlSecondsAfterFinished": 86400,
-            "template": {"spec": pod},
-        },
-    }
+    return skeleton(platform(handoff), "{replaced with MLflow Project name}", container)

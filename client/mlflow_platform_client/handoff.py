@@ -1,6 +1,7 @@
 """The stack's outputs, all that this package knows of it."""
 
 import json
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass, fields
@@ -28,6 +29,28 @@ class Handoff:
     accelerator: str | None = None
     admin_user: str | None = None
     admin_password: str | None = None
+
+    @property
+    def context(self) -> str | None:
+        """Of the kubeconfig, as the tunnel has it; nothing stands for the current one."""
+        named = self._options
+        if "get-credentials" not in named:
+            return named.get("--context")
+        # As gcloud names it.
+        parts = (named.get("--project"), named.get("--location"), named["get-credentials"])
+        return "_".join(["gke", *map(str, parts)]) if all(parts) else None
+
+    @property
+    def kubeconfig(self) -> str | None:
+        """Its path, where it is not the one that kubectl takes."""
+        return self._options.get("--kubeconfig")
+
+    @property
+    def _options(self) -> dict[str, str]:
+        """Each word of the tunnel's command and what follows it, after `=` or a space."""
+        words = shlex.split(self.connect_command or "")
+        apart = dict(zip(words, words[1:], strict=False))
+        return apart | dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def of_stack(stack: str) -> Handoff:

@@ -1,8 +1,15 @@
-"""Outputs as each platform exports them."""
+"""Outputs as each platform exports them, and a real tracking server."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
+
+from mlflow_platform_client import tunnel
+from tests.local.eventually import eventually
 
 GKE = {
     "trackingUri": "http://127.0.0.1:5000",
@@ -49,3 +56,27 @@ def saved(tmp_path):
         return file
 
     return save
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """A tracking server as the platform runs one, which relays artifacts."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"]
+    command += ["--workers=1", f"--backend-store-uri=sqlite:///{folder / 'mlflow.db'}"]
+    command += ["--serve-artifacts", f"--artifacts-destination={folder / 'artifacts'}"]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=os.environ | quiet, stdout=log, stderr=log
+        )
+        uri = f"http://127.0.0.1:{port}"
+        try:
+            eventually(lambda: tunnel.answers(uri), seconds=180)
+            yield uri
+        finally:
+            process.terminate()
+            process.wait()

@@ -98,6 +98,7 @@ def test_without_a_tunnel_it_writes_and_ends(behind_a_tunnel, port, saved, tmp_p
         ".env",
         "k8s_config.json",
         "k8s_job_template.yaml",
+        "platform.json",
     }
     assert not answers(port)
     (line,) = [line for line in printed.splitlines() if line.startswith("next")]

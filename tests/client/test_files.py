@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlflow_platform_client import files, handoff
+from mlflow_platform_client import files, handoff, settings
 from mlflow_platform_client.problem import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +82,31 @@ def test_mlflow_accepts_the_configuration_from_any_folder(gke, tmp_path, monkeyp
     assert parsed["repository-uri"] == "gcr.io/project/mlflow-training"
 
 
-@pytest.mark.parametrize("name", [".env", "k8s_config.json", "k8s_job_template.yaml"])
+def test_our_own_backend_accepts_what_is_written_for_it(gke, tmp_path):
+    files.write(read(gke), tmp_path)
+
+    found = settings.read(json.loads((tmp_path / "platform.json").read_text()))
+
+    assert (found.namespace, found.image) == (gke["namespace"], gke["trainingImage"])
+    assert found.tracking_uri == gke["trackingUriInCluster"]
+    assert found.service_account == gke["trainingServiceAccount"]
+    assert (found.gpus, len(found.tolerations)) == (1, 1)
+
+
+def test_the_context_is_the_one_that_the_tunnel_uses(gke, desktop):
+    credentials = "gcloud container clusters get-credentials mlflow-dev --location europe-west4-a"
+    command = f"{credentials} --project my-project --dns-endpoint && kubectl port-forward x 5000:80"
+    google = read(gke | {"connectCommand": command})
+
+    assert google.context == "gke_my-project_europe-west4-a_mlflow-dev"
+    assert read(desktop).context == "docker-desktop"
+    elsewhere = desktop["connectCommand"].replace("--context", "--kubeconfig=/a/b --context")
+    assert files.platform(read(desktop | {"connectCommand": elsewhere})).kubeconfig == "/a/b"
+
+
+@pytest.mark.parametrize(
+    "name", [".env", "k8s_config.json", "k8s_job_template.yaml", "platform.json"]
+)
 def test_somebody_elses_file_is_left_alone_and_nothing_else_is_written(gke, tmp_path, name):
     (tmp_path / name).write_text("mine")
 
@@ -97,4 +121,4 @@ def test_its_own_files_are_brought_up_to_date(gke, desktop, tmp_path):
     files.write(read(desktop | {"trackingUri": "http://127.0.0.1:5001"}), tmp_path)
 
     assert exported(tmp_path)["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5001"
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4

@@ -1,0 +1,273 @@
+"""`mlflow run --backend platform` and what follows it: a real server, a stand-in cluster."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from itertools import takewhile
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import ExecutionException
+
+from tests import installed
+from tests.client import kubernetes_api
+from tests.client.kubernetes_api import CONTEXT, NAMESPACE
+from tests.local.eventually import eventually
+
+PROJECT = """\
+name: small
+entry_points:
+  main:
+    parameters: {word: {type: string, default: morning}}
+    command: "echo good {word}"
+  needs: {parameters: {word: string}, command: "echo {word}"}
+  sleep: {command: "echo asleep; sleep 600"}
+  fail: {command: "echo no flights; exit 3"}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "small"
+    place.mkdir()
+    (place / "MLproject").write_text(PROJECT)
+    return place
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    place = tmp_path / "cluster"
+    place.mkdir()
+    with kubernetes_api.served(place) as api:
+        yield api
+
+
+@pytest.fixture
+def config(server, cluster):
+    return {
+        "namespace": NAMESPACE,
+        "context": CONTEXT,
+        "kubeconfig": str(cluster.folder / "kubeconfig"),
+        "image": f"training@sha256:{7:064}",
+        "tracking-uri": server,
+    }
+
+
+@pytest.fixture
+def runs(server, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    return MlflowClient(server)
+
+
+@pytest.fixture
+def experiment(runs, request):
+    """One of the test's own."""
+    return runs.create_experiment(request.node.name)
+
+
+@pytest.fixture
+def submit(runs, experiment, folder, config, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(installed.client(tmp_path / "client")))
+
+    def submitted(entry_point="main", synchronous=False, **settings):
+        return mlflow.projects.run(
+            str(folder),
+            entry_point,
+            experiment_id=experiment,
+            backend="platform",
+            backend_config=config | settings,
+            synchronous=synchronous,
+        )
+
+    return submitted
+
+
+@pytest.fixture
+def type_(runs, config, folder, tmp_path):
+    """Start a command as a person would type it."""
+    path = [installed.client(tmp_path / "typed"), installed.CLIENT]
+    assert folder.parent == tmp_path
+    (tmp_path / "platform.json").write_text(json.dumps(config))
+    processes = []
+
+    def typed(module, *arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", module, *map(str, arguments)],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield typed
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+RUN_IT = ("run", "small", "--backend=platform", "--backend-config=platform.json")
+
+
+def test_mlflow_run_shows_the_log_and_ends_well_with_the_job(type_, runs, experiment):
+    options = (f"--experiment-id={experiment}", "--run-name=first", "-Pword=evening")
+    said, _ = type_("mlflow", *RUN_IT, *options).communicate()
+
+    assert "good evening\n" in said
+    (run,) = runs.search_runs([experiment])
+    assert f"finished   run {run.info.run_id}\n" in said
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "first")
+    assert run.data.params == {"word": "evening"}
+    assert run.data.tags["mlflow.project.backend"] == "platform"
+
+
+def test_ctrl_c_where_nobody_can_answer_leaves_the_job_and_says_how_to_go_on(
+    type_, runs, experiment
+):
+    options = ("--entry-point=sleep", f"--experiment-id={experiment}", "--run-name=night")
+    process = type_("mlflow", *RUN_IT, *options)
+    said = list(takewhile(lambda line: not line.startswith("asleep"), process.stdout))
+    assert process.poll() is None, said
+
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate()
+
+    (run,) = runs.search_runs([experiment])
+    assert process.returncode == 1, "it is not known to have succeeded"
+    assert f"left running. To watch it: mlflow-platform logs {run.info.run_id}" in said
+    assert "Traceback" not in said
+    assert (run.info.status, run.info.run_name) == ("RUNNING", "night")
+    assert run.data.tags["mlflow.project.backend"] == "platform"
+
+    said, _ = type_("mlflow_platform_client", "status", run.info.run_id).communicate()
+    assert f"run        {run.info.run_id} RUNNING\njob        small-" in said
+    said, _ = type_("mlflow_platform_client", "cancel", run.info.run_id).communicate()
+    assert "cancelled by" in said
+    assert runs.get_run(run.info.run_id).info.status == "KILLED"
+    said, _ = type_("mlflow_platform_client", "status", "unknown").communicate()
+    assert "error: the tracking server says: " in said
+    assert "Traceback" not in said
+    process = type_("mlflow_platform_client", "logs", run.info.run_id)
+    said, _ = process.communicate()
+    assert (process.returncode, said.count("\n")) == (1, 1)
+    assert "has no Job in namespace mlflow-training" in said
+
+
+@pytest.mark.parametrize(("answer", "status"), [("c", "KILLED"), ("k", "FINISHED")])
+def test_ctrl_c_asks_and_does_what_is_answered(submit, runs, monkeypatch, answer, status):
+    from mlflow_platform_client.submitted import SubmittedJob
+
+    asked = []
+    follow = SubmittedJob.follow
+
+    def interrupted(self):
+        if asked:
+            return follow(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SubmittedJob, "follow", interrupted)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
+    submitted = submit("sleep" if answer == "c" else "main", wait=False)
+
+    assert submitted.wait() is (status == "FINISHED")
+
+    assert "[l]eave it running, [c]ancel it, [k]eep watching" in asked[0]
+    assert runs.get_run(submitted.run_id).info.status == status
+
+
+def test_without_waiting_it_returns_at_once_and_the_run_still_ends_truthfully(submit, runs):
+    submitted = submit("fail", wait=False)
+
+    eventually(lambda: runs.get_run(submitted.run_id).info.status == "FAILED")
+    assert not submitted.wait()
+    assert submitted.get_status() == "FAILED"
+
+
+def test_a_python_program_that_waits_sees_the_failure(submit, runs, experiment):
+    with pytest.raises(ExecutionException, match="failed"):
+        submit("fail", synchronous=True)
+
+    (run,) = runs.search_runs([experiment])
+    assert run.info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "words"),
+    [
+        (403, "jobs.batch is forbidden: User ana", "may not create Jobs .*access.people"),
+        (404, 'namespaces "mlflow-training" not found', "there is no namespace mlflow-training"),
+        (401, "Unauthorized", "does not know you any more. Log in again"),
+        (500, "etcdserver: request timed out", "is busy: etcdserver"),
+    ],
+)
+def test_a_refused_job_fails_the_run_with_the_reason(
+    submit, cluster, runs, experiment, code, message, words
+):
+    cluster.refusal = (code, message)
+
+    with pytest.raises(ExecutionException, match=words):
+        submit()
+
+    (run,) = runs.search_runs([experiment])
+    assert run.info.status == "FAILED"
+    assert run.data.tags["failure"]
+    assert cluster.jobs == []
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "settings", "words"),
+    [
+        ("main", {"gpu": 1}, "unknown key gpu. Did you mean gpus"),
+        ("needs", {}, "Add: -P word=VALUE"),
+        ("nothing", {}, "Could not find nothing among entry points"),
+        ("main", {"context": "elsewhere"}, "context elsewhere is not in your kubeconfig"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_created(
+    submit, cluster, runs, experiment, entry_point, settings, words
+):
+    with pytest.raises(ExecutionException, match=words):
+        submit(entry_point, **settings)
+
+    assert runs.search_runs([experiment]) == []
+    assert cluster.jobs == []
+
+
+def test_a_folder_that_is_not_there_is_no_address_of_a_repository(submit, folder):
+    folder.rename(folder.with_name("other"))
+
+    with pytest.raises(ExecutionException, match="small is no folder"):
+        submit()
+
+
+def test_a_store_on_this_machine_is_refused(submit, runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+    with pytest.raises(ExecutionException, match=r"sqlite:…, no server\. Type the line"):
+        submit()
+
+
+def test_a_cluster_that_does_not_answer_is_told_in_one_line(submit, cluster, experiment, runs):
+    file = cluster.folder / "kubeconfig"
+    file.write_text(file.read_text().replace("http://127.0.0.1:", "http://127.0.0.1:1"))
+
+    with pytest.raises(ExecutionException, match="does not answer.*kubectl get pods"):
+        submit()
+
+
+def test_a_deleted_job_ends_its_run_as_killed(submit, cluster, runs):
+    submitted = submit("sleep", wait=False)
+    cluster.delete(cluster.jobs[0]["metadata"]["name"])
+
+    assert not submitted.wait()
+
+    assert submitted.get_status() == "KILLED"
+    assert runs.get_run(submitted.run_id).info.status == "KILLED"
