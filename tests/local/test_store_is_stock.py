@@ -7,16 +7,11 @@ The seed is printed with a failure. `STORE_CALLS=100000` makes a longer run of i
 import math
 import os
 import random
-import shutil
-import signal
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
-import psycopg2
 import pytest
 from mlflow.entities import (
     Dataset,
@@ -34,13 +29,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NAME
 
-from components.local.account import account
-from components.local.postgres import PostgresService
-from components.local.postgres_files import OWNER, PostgresFiles, program
-from components.local.process import Process
 from server.store.postgres import PostgresStore
 
-from .stack import free_ports
+from .databases import ARTIFACTS, equal_databases
 from .two_stores import TwoStores, identifier
 
 SEED = int(os.environ.get("STORE_SEED", "20261125"))
@@ -48,39 +39,11 @@ CALLS = int(os.environ.get("STORE_CALLS", "1500"))
 SEQUENCE = 50
 """Calls between two comparisons of all tables."""
 
-CONNECTIONS = 60
-ARTIFACTS = "mlflow-artifacts:/"
-
 
 @pytest.fixture(scope="module")
-def databases() -> Iterator[tuple[str, str]]:
-    """URLs of two databases that are equal."""
-    folder = Path(tempfile.mkdtemp(prefix="mlflow-platform-"))
-    process = Process("Postgres", folder)
-    files = PostgresFiles(folder / "files", account())
-    process.new_log()
-    files.create()
-    (port,) = free_ports(1)
-    # In this Postgres the owner may make a second database and log in to it.
-    alone = [program("postgres"), "--single", "-D", str(files.data), "postgres"]
-    files._run(alone, f"ALTER ROLE {OWNER} CREATEDB\n")
-    with (files.data / "pg_hba.conf").open("a") as logins:
-        logins.write(f"host all {OWNER} 127.0.0.1/32 scram-sha-256\n")
-    try:
-        with (files.data / "postgresql.conf").open("a") as settings:
-            settings.write("fsync = off\n")  # it will not be started again
-        PostgresService().start(process, {"port": port, "connections": CONNECTIONS})
-        password = files.password_file(OWNER).read_text().strip().rpartition(":")[2]
-        server = f"postgresql+psycopg2://{OWNER}:{password}@127.0.0.1:{port}"
-        SqlAlchemyStore(f"{server}/mlflow", ARTIFACTS)._dispose_engine()
-        with closing(psycopg2.connect(f"{server}/postgres".replace("+psycopg2", ""))) as owner:
-            owner.autocommit = True
-            for name in ("stock", "tuned"):
-                owner.cursor().execute(f"CREATE DATABASE {name} TEMPLATE mlflow")
-        yield f"{server}/stock", f"{server}/tuned"
-    finally:
-        process.stop(signal.SIGINT)
-        shutil.rmtree(folder)
+def databases() -> Iterator[list[str]]:
+    with equal_databases(["stock", "tuned"], durable=False) as urls:
+        yield urls
 
 
 @pytest.fixture(scope="module")

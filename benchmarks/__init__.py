@@ -1,0 +1,1 @@
+"""What our server costs beside MLflow's own."""
