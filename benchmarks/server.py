@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from components.local.server import INHERITED, PROJECT
+from components.local.server import INHERITED, PROJECT, START_SECONDS
 from server.spec import SIZES, ServerSpec
 from tests.local.databases import equal_databases
 from tests.local.stack import free_ports
@@ -32,6 +32,7 @@ EXPERIMENT = "1"
 RUNS = 1000
 RUN = "f" * 32
 API = "/api/2.0/mlflow"
+HEADERS = {"Content-Type": "application/json"}
 ARTIFACT = b"x" * 100_000_000
 
 CONTENT = f"""
@@ -145,7 +146,7 @@ class Server:
         for number in numbers:
             body = operation.body(number)
             began = time.perf_counter()
-            connection.request(operation.method, operation.path, body)
+            connection.request(operation.method, operation.path, body, HEADERS)
             answer = connection.getresponse()
             content = answer.read()
             times.append(time.perf_counter() - began)
@@ -180,9 +181,10 @@ def running(command: list[str], environment: dict[str, str], port: int) -> Itera
             stdout=log,
             stderr=subprocess.STDOUT,
         )
+        deadline = time.monotonic() + START_SECONDS
         try:
             while not _answers(port):
-                if process.poll() is not None:
+                if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError((Path(folder) / "log").read_text())
                 time.sleep(0.2)
             yield Server(port, process)
@@ -198,7 +200,8 @@ def running(command: list[str], environment: dict[str, str], port: int) -> Itera
 def _answers(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     with suppress(OSError):
-        connection.request("POST", f"{API}/experiments/search", _json(max_results=1))
+        search = f"{API}/experiments/search"
+        connection.request("POST", search, _json(max_results=1), HEADERS)
         return connection.getresponse().status == 200
     return False
 

@@ -181,7 +181,7 @@ class PostgresStore(mlflows.SqlAlchemyStore):
             or type(user_id) is not str
             or type(start_time) is not int
             or not all(map(_fits, tags))
-            or len(run_name or "") > NAME_LENGTH
+            or len(run_name or tag_name or "") > NAME_LENGTH
             or len({tag.key for tag in tags}) < len(tags)
             or (run_name and tag_name and run_name != tag_name)
         ):

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import pytest
@@ -120,7 +121,7 @@ class Caller:
         return Param(key, self.some(TEXTS, BAD_TEXTS, 0.02))
 
     def tag(self) -> RunTag:
-        key = self.some(KEYS, [*BAD_KEYS, MLFLOW_RUN_NAME, MLFLOW_RUN_NAME])
+        key = self.some([*KEYS, MLFLOW_RUN_NAME], BAD_KEYS)
         return RunTag(key, self.some(TEXTS, BAD_TEXTS, 0.03))
 
     def create_run(self) -> None:
@@ -321,6 +322,22 @@ def test_the_usual_calls_are_not_left_to_mlflow(stores, experiment, monkeypatch)
 
     assert kind == "answer"
     assert found[1]["_data"][1]["_tags"]["color"] == "'blue'"
+    stores.assert_same_tables()
+
+
+def test_the_latest_of_every_two_metrics_is_the_same(stores, experiment):
+    """In one batch, and one after the other. Nothing is stored as zero, and yet another one."""
+    run = identifier(stores.call("create_run", experiment, "me", 1, [], "pairs"))
+    kinds = [*product([0.0, math.nan, 1.0], [0, 1], [0, 1])]
+    pairs = [*product(kinds, kinds)]
+    first, second = (
+        [Metric(f"apart-{n}", *pair[place]) for n, pair in enumerate(pairs)] for place in (0, 1)
+    )
+    together = [Metric(f"batch-{n}", *kind) for n, pair in enumerate(pairs) for kind in pair]
+
+    for batch in (first, second, together):
+        stores.call("log_batch", run, batch, [], [])
+
     stores.assert_same_tables()
 
 
