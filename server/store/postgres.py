@@ -184,6 +184,7 @@ class PostgresStore(mlflows.SqlAlchemyStore):
             or len(run_name or tag_name or "") > NAME_LENGTH
             or len({tag.key for tag in tags}) < len(tags)
             or (run_name and tag_name and run_name != tag_name)
+            or tag_name == ""  # MLflow adds the name once more, and is refused by Postgres
         ):
             return None
         with self.ManagedSessionMaker(read_only=False) as session:
