@@ -341,6 +341,26 @@ def test_the_latest_of_every_two_metrics_is_the_same(stores, experiment):
     stores.assert_same_tables()
 
 
+def test_a_batch_with_one_changed_parameter_is_refused_whole(stores, experiment):
+    run = identifier(stores.call("create_run", experiment, "me", 1, [], "changes"))
+    stores.call("log_param", run, Param("depth", "7"))
+    params = [Param("width", "1"), Param("depth", "8")]
+
+    for others in ([], [RunTag("a", "b")]):
+        kind, _ = stores.call("log_batch", run, [Metric("loss", 0.5, 1, 1)], params, others)
+        assert kind == "MlflowException"
+        stores.call("log_batch", run, [], params, others)
+
+    stores.assert_same_tables()
+
+
+@pytest.mark.parametrize("name", ["", "n" * 250, "n" * 251])
+def test_a_run_may_be_named_by_its_tag(stores, experiment, name):
+    stores.call("create_run", experiment, "me", 1, [RunTag(MLFLOW_RUN_NAME, name)], None)
+
+    stores.assert_same_tables()
+
+
 WRITERS = 6
 ROUNDS = 12
 
