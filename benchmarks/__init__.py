@@ -1,1 +1,1 @@
-"""What our server costs beside MLflow's own."""
+"""Measures what a reader of the documentation would ask for."""

@@ -102,6 +102,8 @@ class ClusterSettings:
         ...,
     ] = ("SYSTEM_COMPONENTS",)
     """What goes to Cloud Monitoring, besides the metrics that pods offer to managed Prometheus."""
+    ray_operator: bool = False
+    """Whether Google runs Ray's operator, so that a search may take many machines."""
 
     def __post_init__(self) -> None:
         for i, given in enumerate(self.authorized_networks):
@@ -215,6 +217,17 @@ class Cluster(pulumi.ComponentResource):
                 "managed_prometheus": {"enabled": True},
             },
             cost_management_config={"enabled": True},
+            addons_config={
+                "ray_operator_configs": [
+                    {
+                        "enabled": True,
+                        "ray_cluster_logging_config": {"enabled": True},
+                        "ray_cluster_monitoring_config": {"enabled": True},
+                    }
+                ]
+            }
+            if settings.ray_operator
+            else None,
             node_pool_auto_config={
                 "node_kubelet_config": {"insecure_kubelet_readonly_port_enabled": "FALSE"}
             }

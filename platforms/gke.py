@@ -24,6 +24,7 @@ from components.network_policies import (
     pods,
 )
 from components.node_pool import NodePool, NodePoolArgs, NodePoolSettings
+from components.ray_operator import RayOperator, RayOperatorArgs
 from components.seal import Seal, SealArgs
 from components.services import Services, ServicesArgs
 from components.sql_proxy import sql_proxy
@@ -159,6 +160,11 @@ def deploy(stack: Stack) -> Handoff:
         ),
         opts=in_cluster,
     )
+    ray = (
+        [RayOperator("ray", RayOperatorArgs(namespace=training.name, chart=False), opts=in_cluster)]
+        if stack.cluster.ray_operator
+        else []
+    )
 
     def acting_as(identity: Identity, namespace: str, account: str) -> Mapping[str, Output[str]]:
         args = WorkloadIdentityArgs(
@@ -224,6 +230,7 @@ def deploy(stack: Stack) -> Handoff:
             everything=[
                 *(services, identities, images, artifacts, network, database, cluster, cpu, *gpus),
                 *(serving, serving_policies, training, training_policies, migration, server, jobs),
+                *ray,
             ],
         ),
     )

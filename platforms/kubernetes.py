@@ -17,6 +17,7 @@ from components.network_policies import (
     NetworkPoliciesArgs,
     pods,
 )
+from components.ray_operator import RayOperator, RayOperatorArgs
 from components.seal import Seal, SealArgs
 from components.tracking_server import (
     PORT,
@@ -98,6 +99,11 @@ def deploy(stack: Stack) -> Handoff:
         ),
         opts=in_cluster,
     )
+    ray = (
+        [RayOperator("ray", RayOperatorArgs(namespace=training, chart=True), opts=in_cluster)]
+        if stack.ray_operator
+        else []
+    )
     migration = Migration(
         NAME,
         MigrationArgs(
@@ -155,7 +161,7 @@ def deploy(stack: Stack) -> Handoff:
             protect=stack.protect_data,
             everything=[
                 *(cluster, images, *made, *database.parts, *artifacts.parts),
-                *(serving_policies, training_policies, migration, server, jobs),
+                *(serving_policies, training_policies, *ray, migration, server, jobs),
             ],
         ),
     )

@@ -231,6 +231,9 @@ class Stack:
     images: ClusterImagesSettings = field(default_factory=ClusterImagesSettings)
     server: ClusterServerSettings = field(default_factory=ClusterServerSettings)
     access: ClusterAccessSettings = field(default_factory=ClusterAccessSettings)
+    ray_operator: bool = False
+    """Whether Ray's operator is installed for the namespace of training, so that a search may take
+    many machines. Who runs `up` needs the right to make custom resource definitions."""
 
     def __post_init__(self) -> None:
         if refusals := list(self._refusals()):

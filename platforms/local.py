@@ -45,6 +45,7 @@ def deploy(stack: Stack) -> Handoff:
                 **spec.environment(),
                 **spec.stores(database.runtime_url, artifacts),
                 "STORAGE_EMULATOR_HOST": objects.endpoint,
+                "MLFLOW_GCS_UPLOAD_CHUNK_SIZE": str(c.UPLOAD_CHUNK_BYTES),
             },
             owner_url=database.owner_url,
             runtime_role=database.runtime_role,

@@ -5,7 +5,7 @@ address that it signs for them. Whoever works through a tunnel cannot reach a st
 cluster, and without a key, as under Workload Identity, nothing can be signed for Cloud Storage. A
 client that is told so fails; it does not fall back.
 
-MLflow finds these classes by `mlflow_relay.dist-info`, which lies beside this package in the image.
+MLflow finds these classes by `plugins/mlflow_relay.dist-info`, whose folder is on Python's path.
 """
 
 from collections.abc import Callable

@@ -11,7 +11,11 @@ from tools import pulumi_cli
 from tools.backend import FolderBackend
 from tools.project import ROOT
 
-NOT_PART_OF_IT = (".*", "__pycache__", "tests", "docs", "benchmarks")
+NOT_PART_OF_IT = (
+    *(".ci", ".env", ".git*", ".local", ".venv", ".*_cache", "__pycache__"),
+    *("tests", "docs", "benchmarks"),
+)
+"""Of what lies in a checkout. What `.dockerignore` says is part of it."""
 
 
 class Refusal(AssertionError):

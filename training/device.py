@@ -49,7 +49,7 @@ def choose(wanted: Wanted = "auto") -> Device:
     """
     if wanted not in get_args(Wanted):
         raise DeviceError(f"device={wanted!r} is unknown; use {', '.join(get_args(Wanted))}")
-    processor = Device(kind="cpu", name=f"{platform.machine()}, {_cores()} cores")
+    processor = Device(kind="cpu", name=f"{platform.machine()}, {cores()} cores")
     if wanted == "cpu":
         return processor
     card = _nvidia()
@@ -71,6 +71,11 @@ def choose(wanted: Wanted = "auto") -> Device:
     return processor
 
 
+def cores() -> int:
+    """Count the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _nvidia() -> Device | None:
     tool = shutil.which("nvidia-smi")
     if tool is None:
@@ -82,7 +87,3 @@ def _nvidia() -> Device | None:
         return None
     name, _, driver = first.partition(", ")
     return Device(kind="gpu", name=name, driver=driver)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,5 +1,6 @@
 """The random forest that predicts late flights."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,17 @@ class Forest:
 
 def fit(train: pd.DataFrame, settings: Forest, seed: int = 0) -> Any:
     """Fit on whatever device was chosen; names unseen in training get a code of their own."""
+    ((_, model),) = grow(train, settings, seed)
+    return model
+
+
+def grow(
+    train: pd.DataFrame, settings: Forest, seed: int = 0, stops: Sequence[int] = ()
+) -> Iterator[tuple[int, Any]]:
+    """Fit, and pause at so many trees; what is given out there is the forest of just those trees.
+
+    It is one model all the way. Grown to the end it is the forest that `fit` makes in one go.
+    """
     # Not at the top: the device has to be chosen before scikit-learn is imported.
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import RandomForestClassifier
@@ -43,6 +55,10 @@ def fit(train: pd.DataFrame, settings: Forest, seed: int = 0) -> Any:
         max_samples=settings.max_samples,
         random_state=seed,
         n_jobs=-1,
+        # cuML has no such forest: on a GPU only one that is grown in one go runs there.
+        warm_start=bool(stops),
     )
     model = Pipeline([("encode", encode), ("forest", trees)])
-    return model.fit(train[list(flights.FEATURES)], train[flights.TARGET])
+    features, target = train[list(flights.FEATURES)], train[flights.TARGET]
+    for count in (*(stop for stop in stops if stop < settings.n_estimators), settings.n_estimators):
+        yield count, model.set_params(forest__n_estimators=count).fit(features, target)

@@ -2,9 +2,8 @@
 
 import argparse
 import re
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import mlflow
@@ -17,9 +16,11 @@ import options
 import prepare
 import tracking
 import tuning
+from course import Course
 from forest import Forest, fit
 from terminal import say, timed
-from tuning import Trial
+from trial import Evaluate, evaluate
+from tuning import Bounds, Trial
 from unusable import Unusable
 
 ALIAS = "challenger"
@@ -36,40 +37,11 @@ def parser() -> options.Parser:
     described.add_argument("--trial_rows", type=options.positive, default=60_000)
     described.add_argument("--max_depth", type=options.several, default=18)
     described.add_argument("--max_trees", type=options.several, default=40)
+    described.add_argument("--workers", type=options.positive, default=1)
     described.add_argument("--search_name", type=_name, default=UNNAMED)
     described.add_argument("--model_name", default="flights")
     options.add_common(described)
     return described
-
-
-@dataclass
-class Course:
-    """Runs trial after trial, and tells the server and the person watching how it goes."""
-
-    run: ActiveRun
-    learn: pd.DataFrame
-    validate: pd.DataFrame
-    seed: int
-    total: int
-    best: float = 0.0
-
-    def __call__(self, number: int, settings: Forest) -> float:
-        """Fit and score one forest in a run of its own; return its loss."""
-        import scores  # not at the top: it imports scikit-learn
-
-        with tracking.child(self.run, number, asdict(settings)) as metrics:
-            start = time.perf_counter()
-            model = fit(self.learn, settings, self.seed)
-            seconds = time.perf_counter() - start
-            found = scores.score(model, self.validate)
-            metrics |= found.metrics() | {"fit_seconds": seconds}
-        self.best = max(self.best, found.accuracy)
-        mlflow.log_metrics(
-            {"trial_accuracy": found.accuracy, "best_accuracy": self.best}, step=number
-        )
-        progress = f"accuracy {found.accuracy:.4f}, best {self.best:.4f}, {seconds:.1f} s"
-        say(f"{number:>3} of {self.total}", progress)
-        return found.loss
 
 
 def main() -> None:
@@ -77,6 +49,7 @@ def main() -> None:
     args = parser().parse_args()
     with tracking.run("hyperopt", vars(args), _begun(args.search_name)) as run:
         chosen = device.choose(args.device)
+        make = maker(args.workers, chosen)
         import report  # not at the top: it imports scikit-learn
 
         mlflow.set_tags({"model": "forest", "search": args.search_name, **chosen.tags()})
@@ -92,9 +65,9 @@ def main() -> None:
         if done:
             say("", f"{len(done)} of them are there already")
         best = max((1 - trial.loss for trial in done), default=0.0)
-        course = Course(run, learn, validate, args.seed, args.trials, best)
-        bounds = tuning.Bounds(depth=args.max_depth, trees=args.max_trees)
-        trials = tuning.search(course, bounds, args.trials, args.seed, done)
+        course = Course(run, args.trials, len(done), best)
+        bounds = Bounds(depth=args.max_depth, trees=args.max_trees)
+        trials = make(course, learn, validate, bounds, seed=args.seed, done=done)
         report.log_search(trials, flights.majority_accuracy(validate[flights.TARGET]))
 
         winner = min(trials, key=lambda trial: trial.loss).settings
@@ -107,6 +80,34 @@ def main() -> None:
     report.summary(found)
     say("challenger", f"models:/{args.model_name}@{ALIAS}, version {version}")
     say("run", tracking.url(run))
+
+
+def maker(workers: int, chosen: device.Device) -> Callable[..., list[Trial]]:
+    """Find what makes the trials, before any time went into reading flights."""
+    if workers == 1:
+        return _one_by_one
+    import distributed  # not at the top: it takes Ray, and seconds
+
+    return partial(distributed.search, workers=workers, chosen=chosen)
+
+
+def _one_by_one(
+    course: Course,
+    learn: pd.DataFrame,
+    validate: pd.DataFrame,
+    bounds: Bounds,
+    *,
+    seed: int,
+    done: Sequence[Trial],
+    evaluate: Evaluate = evaluate,
+) -> list[Trial]:
+    def make(number: int, settings: Forest) -> float:
+        with course.trial(number, settings) as child:
+            ((_, child.metrics),) = evaluate(learn, validate, settings, seed, ())
+        course.note(number, child.metrics)
+        return child.metrics["loss"]
+
+    return tuning.search(make, bounds, course.total, seed, done)
 
 
 def _name(text: str) -> str:
@@ -131,7 +132,11 @@ def _begun(name: str) -> str | None:
 def _finished(run: ActiveRun, options: Mapping[str, Any]) -> list[Trial]:
     """Read the trials that an interrupted search left; refuse to mix them with different ones."""
     trials = [
-        Trial(tuning.parse(child.data.params), child.data.metrics["loss"])
+        Trial(
+            int(child.data.tags["trial"]),
+            tuning.parse(child.data.params),
+            child.data.metrics["loss"],
+        )
         for child in tracking.finished_children(run)
     ]
     for name in DECISIVE:

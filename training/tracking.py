@@ -2,18 +2,22 @@
 
 import logging
 import os
+import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import ActiveRun, MlflowClient
-from mlflow.entities import Metric, Param, Run
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from unusable import Unusable
@@ -24,11 +28,27 @@ INTERRUPTED = 128 + signal.SIGINT
 OPENING_SECONDS = 10
 """How long a run that is just being made may take; a Spot machine leaves about 25 seconds."""
 
+_scratch: list[Path] = []
+"""Folders that go with the process, also when SIGTERM ends it."""
+
 _open: list[str] = []
 """Runs that are not over, the outermost first."""
 
 _opening = threading.Lock()
 """Held from before a run is made until `_open` has it. Once all runs are ended none is made."""
+
+
+class Stopped(Exception):
+    """The work was given up because of something else; the message says of what."""
+
+
+@dataclass
+class Child:
+    """What a run will tell once it ends."""
+
+    params: dict[str, Any]
+    metrics: dict[str, float] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 def main(work: Callable[[], None]) -> None:
@@ -73,8 +93,8 @@ def run(name: str, params: Mapping[str, Any], run_id: str | None = None) -> Iter
 
 
 @contextmanager
-def child(parent: ActiveRun, number: int, params: Mapping[str, Any]) -> Iterator[dict[str, float]]:
-    """Open a run under `parent`; the metrics put into the dictionary go out with it.
+def child(parent: ActiveRun, number: int, params: Mapping[str, Any]) -> Iterator[Child]:
+    """Open a run under `parent`; what it is given to tell goes out at its end.
 
     Three requests in all, so that a search of thousands of trials does not drown the server.
     """
@@ -87,14 +107,15 @@ def child(parent: ActiveRun, number: int, params: Mapping[str, Any]) -> Iterator
         )
         run_id = opened.info.run_id
         _open.append(run_id)
-    metrics: dict[str, float] = {}
+    told = Child(dict(params))
     with _ending(run_id, _terminate(client, run_id)):
-        yield metrics
+        yield told
         now = time.time_ns() // 1_000_000
         client.log_batch(
             run_id,
-            metrics=[Metric(key, value, now, number) for key, value in metrics.items()],
-            params=[Param(key, repr(value)) for key, value in params.items()],
+            metrics=[Metric(key, value, now, number) for key, value in told.metrics.items()],
+            params=[Param(key, repr(value)) for key, value in told.params.items()],
+            tags=[RunTag(key, value) for key, value in told.tags.items()],
         )
 
 
@@ -117,6 +138,19 @@ def finished_children(parent: ActiveRun) -> list[Run]:
     return sorted(finished, key=lambda run: int(run.data.tags["trial"]))
 
 
+@contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """Make a folder that is gone afterwards."""
+    # Sockets in it have paths of 107 characters at most; macOS's own folder leaves too few.
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))  # noqa: S108
+    _scratch.append(folder)
+    try:
+        yield folder
+    finally:
+        _scratch.remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def url(active: ActiveRun) -> str:
     """Tell where a person finds the run."""
     uri = mlflow.get_tracking_uri()
@@ -136,8 +170,8 @@ def _terminate(client: MlflowClient, run_id: str) -> Callable[[str], None]:
 def _ending(run_id: str, end: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt:
-        MlflowClient().set_tag(run_id, "stopped", "Ctrl-C")
+    except (KeyboardInterrupt, Stopped) as stop:
+        MlflowClient().set_tag(run_id, "stopped", str(stop) or "Ctrl-C")
         end("KILLED")
         raise
     except BaseException as error:
@@ -176,6 +210,8 @@ def _watch(reader: int) -> None:
             )
             client.set_terminated(run_id, "KILLED")
     finally:
+        for folder in _scratch:
+            shutil.rmtree(folder, ignore_errors=True)
         print(
             "\nstopped    by SIGTERM; a search goes on from here when it is started again",
             flush=True,

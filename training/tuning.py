@@ -23,6 +23,7 @@ RANDOM_TRIALS = 5
 class Trial:
     """A forest that was tried; the smaller its loss, the better."""
 
+    number: int
     settings: Forest
     loss: float
 
@@ -45,6 +46,11 @@ class Bounds:
             "max_features": hp.uniform("max_features", 0.3, 1.0),
             "max_samples": hp.uniform("max_samples", 0.3, 1.0),
         }
+
+    def stops(self) -> tuple[int, ...]:
+        """Say at how many trees a forest may be given up: the fewest that are tried, and twice."""
+        fewest = self.trees // 4
+        return fewest, 2 * fewest
 
     def start(self) -> Forest:
         """Give the default forest, cut to these bounds."""
@@ -71,9 +77,9 @@ def search(
     trials = list(done)
 
     def objective(point: dict[str, Any]) -> dict[str, Any]:
-        settings = Forest(**point)
-        loss = evaluate(len(trials) + 1, settings)
-        trials.append(Trial(settings, loss))
+        number, settings = following(trials), Forest(**point)
+        loss = evaluate(number, settings)
+        trials.append(Trial(number, settings, loss))
         return {"loss": loss, "status": STATUS_OK}
 
     if not trials:
@@ -87,7 +93,7 @@ def search(
             bounds.space(),
             algo=partial(tpe.suggest, n_startup_jobs=RANDOM_TRIALS, verbose=False),
             max_evals=total,
-            trials=_history(trials),
+            trials=history(trials),
             rstate=draws,
             verbose=False,
             show_progressbar=False,
@@ -106,8 +112,14 @@ def parse(params: dict[str, str]) -> Forest:
     )
 
 
-def _history(done: Sequence[Trial]) -> Trials:
-    history = Trials()
+def following(trials: Sequence[Trial]) -> int:
+    """Number the next trial. Trials that ran side by side may have left gaps."""
+    return max((trial.number for trial in trials), default=0) + 1
+
+
+def history(done: Sequence[Trial]) -> Trials:
+    """Tell hyperopt of trials as if it had made them."""
+    told = Trials()
     for number, trial in enumerate(done):
         settings = asdict(trial.settings)
         misc = {
@@ -118,7 +130,7 @@ def _history(done: Sequence[Trial]) -> Trials:
             "vals": {name: [float(settings[name])] for name in TUNED},
         }
         result = {"loss": trial.loss, "status": STATUS_OK}
-        (document,) = history.new_trial_docs([number], [None], [result], [misc])
-        history.insert_trial_doc(document | {"state": JOB_STATE_DONE})
-    history.refresh()
-    return history
+        (document,) = told.new_trial_docs([number], [None], [result], [misc])
+        told.insert_trial_doc(document | {"state": JOB_STATE_DONE})
+    told.refresh()
+    return told

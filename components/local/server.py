@@ -19,6 +19,9 @@ from .service import Properties, Service
 
 PROJECT = Path(__file__).parents[2]
 
+MODULES = os.pathsep.join([str(PROJECT), str(PROJECT / "server/plugins")])
+"""The server's own, and what tells MLflow of its plugins. In the image both are in one folder."""
+
 START_SECONDS = 300
 """A minute on a busy laptop; a server that dies is noticed at once."""
 
@@ -74,7 +77,7 @@ class ServerService(Service):
         port = int(inputs["port"])
         version = process.start(
             [program, *arguments],
-            inherited | {"PYTHONPATH": str(PROJECT)} | inputs["environment"],
+            inherited | {"PYTHONPATH": MODULES} | inputs["environment"],
             lambda: answers(port),
             within=START_SECONDS,
         )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -74,3 +76,15 @@ def test_the_importance_of_a_column_is_the_accuracy_it_brings(halves):
     assert lost.idxmax() == "FlightNum"
     assert lost["FlightNum"] > 0.2
     assert set(lost.index) == set(flights.FEATURES)
+
+
+def test_a_forest_that_was_grown_in_steps_is_the_one_that_was_fitted_in_one_go(halves):
+    train, test = halves
+    grown = {
+        trees: scores.score(model, test).probability
+        for trees, model in forest.grow(train, SMALL, 3, stops=(2, 4, 99))
+    }
+    assert list(grown) == [2, 4, 8]
+    for trees, probability in grown.items():
+        once = forest.fit(train, replace(SMALL, n_estimators=trees), 3)
+        assert np.allclose(probability, scores.score(once, test).probability, atol=1e-12)

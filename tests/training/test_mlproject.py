@@ -69,6 +69,8 @@ def test_the_conda_file_pins_what_the_requirements_pin():
     lines = (TRAINING / "requirements.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all("==" in pin for pin in pins)
+    # Which no model needs.
+    pins = [pin for pin in pins if not pin.startswith("ray")]
     conda = yaml.safe_load((TRAINING / "conda.yaml").read_text())
     assert conda["dependencies"][-1]["pip"] == pins
 
@@ -76,7 +78,8 @@ def test_the_conda_file_pins_what_the_requirements_pin():
 def test_the_project_imports_nothing_of_the_program():
     own = {path.stem for path in TRAINING.glob("*.py")}
     libraries = {
-        "cuml", "hyperopt", "matplotlib", "mlflow", "numpy", "pandas", "pyarrow", "sklearn", "yaml",
+        "cuml", "hyperopt", "matplotlib", "mlflow", "numpy", "pandas", "pyarrow", "ray", "sklearn",
+        "yaml",
     }  # fmt: skip
     for path in TRAINING.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -88,7 +91,7 @@ def test_the_project_imports_nothing_of_the_program():
 
 
 def test_data_and_models_know_nothing_of_mlflow():
-    code = "import flights, forest, logistic, tuning, sys; sys.exit('mlflow' in sys.modules)"
+    code = "import flights, forest, logistic, trial, tuning, sys; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=TRAINING, check=False).returncode == 0
 
 
@@ -97,3 +100,30 @@ def test_the_job_template_is_one_that_kubernetes_accepts():
     kubernetes_schemas.validate(job)
     container = job["spec"]["template"]["spec"]["containers"][0]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_the_ray_job_is_made_of_pods_that_kubernetes_accepts_and_of_options_that_the_search_has():
+    job = yaml.safe_load((TRAINING / "ray_job.yaml").read_text())["spec"]
+    cluster = job["rayClusterSpec"]
+    (workers,) = cluster["workerGroupSpecs"]
+    for group in (cluster["headGroupSpec"], workers):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, **group["template"]}
+        kubernetes_schemas.validate(pod)
+        (container,) = pod["spec"]["containers"]
+        assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+        assert group["rayStartParams"] == {"num-cpus": "1", "num-gpus": "1"}
+    assert workers["template"]["spec"]["automountServiceAccountToken"] is False
+
+    _, script, *arguments = shlex.split(job["entrypoint"])
+    assert script == "search.py"
+    # The head makes trials too.
+    assert search.parser().parse_args(arguments).workers == workers["maxReplicas"] + 1
+
+
+def test_every_file_names_the_same_ray():
+    pin = re.search(r"^ray\[tune\]==(\S+)", (TRAINING / "requirements.txt").read_text(), re.M)[1]
+    job = yaml.safe_load((TRAINING / "ray_job.yaml").read_text())
+    assert job["spec"]["rayClusterSpec"]["rayVersion"] == pin
+    assert f"ray[default]=={pin}" in (TRAINING / "requirements-cluster.txt").read_text()

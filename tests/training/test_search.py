@@ -6,6 +6,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 import search
 import tracking
+import trial
 from unusable import Unusable
 
 SMALL = ("--trial_rows", 600, "--max_trees", 8, "--max_depth", 6)
@@ -103,7 +104,7 @@ def test_a_trial_that_fails_fails_the_search(store, call, few, parent, trials, m
     def fail(*_):
         raise MemoryError("out of memory")
 
-    monkeypatch.setattr(search, "fit", fail)
+    monkeypatch.setattr(trial, "grow", fail)
     with pytest.raises(MemoryError):
         call(search, "--fpath", few, *SMALL)
     assert parent().info.status == "FAILED"
@@ -138,6 +139,6 @@ def test_a_trial_costs_the_server_three_requests(store, monkeypatch):
 
     with tracking.run("search", {}) as run:
         monkeypatch.setattr(tracking, "MlflowClient", Counting)
-        with tracking.child(run, 1, {"max_depth": 4}) as metrics:
-            metrics |= {"accuracy": 0.7, "loss": 0.3}
+        with tracking.child(run, 1, {"max_depth": 4}) as child:
+            child.metrics |= {"accuracy": 0.7, "loss": 0.3}
     assert sent == ["create_run", "log_batch", "set_terminated"]

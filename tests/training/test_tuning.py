@@ -23,7 +23,7 @@ def test_a_search_prefers_the_better_model():
 
 
 def test_the_first_trial_is_the_default_forest_within_the_bounds():
-    assert tuning.search(lambda *_: 0.5, BOUNDS, total=1, seed=0) == [Trial(Forest(), 0.5)]
+    assert tuning.search(lambda *_: 0.5, BOUNDS, total=1, seed=0) == [Trial(1, Forest(), 0.5)]
     small = tuning.search(lambda *_: 0.5, Bounds(depth=4, trees=4), total=6, seed=0)
     assert all(trial.settings.max_depth <= 4 for trial in small)
     assert all(1 <= trial.settings.n_estimators <= 4 for trial in small)

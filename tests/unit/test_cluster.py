@@ -219,3 +219,13 @@ def test_a_window_in_which_google_could_never_upgrade_is_refused(days, hours, cu
 
     assert (refused.value.key, refused.value.cure) == ("hours", cure)
     MaintenanceSettings(days=days, hours=int(cure))
+
+
+def test_google_runs_rays_operator_only_where_the_stack_says_so(inputs):
+    assert "addonsConfig" not in inputs()
+    (operator,) = inputs(ray_operator=True)["addonsConfig"]["rayOperatorConfigs"]
+    assert operator == {
+        "enabled": True,
+        "rayClusterLoggingConfig": {"enabled": True},
+        "rayClusterMonitoringConfig": {"enabled": True},
+    }

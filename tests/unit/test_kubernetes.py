@@ -1,6 +1,7 @@
 """What the Kubernetes platform makes of its components."""
 
 import json
+import re
 
 import pulumi
 import pytest
@@ -303,3 +304,37 @@ def test_two_stacks_share_a_cluster(least):
         }
 
     assert real(least) & real(other) == set()
+
+
+RELEASE = "kubernetes:helm.sh/v3:Release"
+
+
+def test_rays_operator_is_installed_for_the_namespace_of_training_and_only_if_asked_for(least):
+    assert least.all(RELEASE) == []
+    record = deployed("kubernetes", rayOperator=True)
+    release = record.one(RELEASE)
+    assert release.inputs["namespace"] == "mlflow-training"
+    assert re.fullmatch(r"\d+\.\d+\.\d+", release.inputs["version"])
+    assert release.inputs["values"]["singleNamespaceInstall"] is True
+    # Without a way to the control plane it would wait for ever.
+    policies = [p for p in record.all(POLICY) if p.name.startswith("ray-")]
+    assert all(record.waits_for(release, policy) for policy in policies)
+    assert {p.name for p in policies} == {"ray-pods", "ray-head", "ray-operator"}
+
+
+def test_only_rays_operator_and_rays_pods_may_call_rays_head():
+    record = deployed("kubernetes", rayOperator=True)
+    head = record.one(POLICY, "ray-head").inputs["spec"]
+    assert head["ingress"] == [
+        {
+            "from": [
+                {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "kuberay-operator"}}}
+            ],
+            "ports": [{"protocol": "TCP", "port": 8265}],
+        }
+    ]
+
+
+def test_a_word_in_the_place_of_yes_or_no_is_refused():
+    with pytest.raises(Exception, match="rayOperator"):
+        deployed("kubernetes", rayOperator="perhaps")

@@ -1,10 +1,12 @@
 """Scientists at work: clients of a tracking server, in a pod. They never try a request again.
 
-`python scientists.py write URI` logs until it is ended, `python scientists.py mixed URI` does what
-teams do, and ends. Each line of the output is all that was counted until then, as JSON. It needs
+`python scientists.py write URI` logs until it is ended. `python scientists.py mixed URI` does what
+teams do, and ends; `python scientists.py big URI` sends a file larger than a server's memory,
+and reads it back. Each line of the output is all that was counted until then, as JSON. It needs
 nothing but `requests`, which is what MLflow's client sends its requests with.
 """
 
+import hashlib
 import itertools
 import json
 import os
@@ -26,6 +28,9 @@ REPORT_SECONDS = 0.5
 ANSWER_SECONDS = 30
 POLL_SECONDS = 0.2
 EXPERIMENT = "0"
+
+BIG_MIB = 1536
+BIG_SECONDS = 300
 
 ROUNDS = 2
 METRICS = 100
@@ -64,7 +69,7 @@ class Scientist:
         """Send one request; nothing means that it failed, and counts as that."""
         try:
             answer = self.session.request(
-                method, f"{self.uri}/api/2.0/{path}", timeout=ANSWER_SECONDS, **options
+                method, f"{self.uri}/api/2.0/{path}", **{"timeout": ANSWER_SECONDS, **options}
             )
             answer.raise_for_status()
         except requests.RequestException as failure:
@@ -175,6 +180,45 @@ def mixed(uri: str, count: Count) -> None:
     together(count, [working(what) for what, people in MIXED.items() for _ in range(people)])
 
 
+class Big:
+    """A file that nobody has to keep: it can be made again, block by block."""
+
+    def __init__(self) -> None:
+        self.blocks = (
+            hashlib.sha256(str(number).encode()).digest() * (2**20 // 32)
+            for number in range(BIG_MIB)
+        )
+
+    def __len__(self) -> int:
+        return BIG_MIB * 2**20
+
+    def read(self, _: int = -1) -> bytes:
+        """Return the next block."""
+        return next(self.blocks, b"")
+
+
+def big(uri: str, count: Count) -> None:
+    """Upload a large file, and download it again."""
+
+    def work() -> None:
+        scientist = Scientist(uri, count)
+        run = scientist.begin()
+        path = f"mlflow-artifacts/artifacts/{EXPERIMENT}/{run}/artifacts/big.bin"
+        scientist.ask("PUT", path, data=Big(), timeout=BIG_SECONDS)
+        there = scientist.ask("GET", path, stream=True, timeout=BIG_SECONDS)
+        if there is not None:
+            sent, found = hashlib.sha256(), hashlib.sha256()
+            for block in Big().blocks:
+                sent.update(block)
+            for block in there.iter_content(2**20):
+                found.update(block)
+            if sent.digest() != found.digest():
+                with count.lock:
+                    count.missing.append(path)
+
+    together(count, [work])
+
+
 def together(count: Count, tasks: list[Callable[[], None]]) -> None:
     """Do all at once, and report until they are done."""
     broken: list[BaseException] = []
@@ -206,4 +250,4 @@ if __name__ == "__main__":
     if what == "write":
         write(uri, enough, Count())
     else:
-        mixed(uri, Count())
+        {"mixed": mixed, "big": big}[what](uri, Count())

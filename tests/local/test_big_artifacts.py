@@ -1,0 +1,71 @@
+"""A model that MLflow's client calls large: it asks whether it may send it past the server."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE
+
+from .eventually import eventually
+
+MIB = 2**20
+MODEL_MIB = MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE.get() // MIB + 1
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Iterator[Path]:
+    file: Path = tmp_path_factory.mktemp("model") / "model.bin"
+    with file.open("wb") as content:
+        for number in range(MODEL_MIB):
+            content.write(hashlib.sha256(str(number).encode()).digest() * (MIB // 32))
+    yield file
+    file.unlink()
+
+
+@pytest.fixture
+def run(stack) -> str:
+    client = MlflowClient(stack.uri)
+    return str(client.create_run("0").info.run_id)
+
+
+def digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def test_a_big_model_goes_to_the_store_and_back(stack, model, run, tmp_path):
+    client = MlflowClient(stack.uri)
+    client.log_artifact(run, str(model))
+    there = Path(client.download_artifacts(run, model.name, str(tmp_path)))
+
+    assert digest(there) == digest(model)
+
+
+def test_an_upload_survives_a_server_that_dies_in_the_middle(
+    stack, model, run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")  # as MLflow's client comes
+    client = MlflowClient(stack.uri)
+    upload = threading.Thread(target=client.log_artifact, args=(run, str(model)))
+    workers = psutil.Process(stack.pid("server")).children()
+    before = {worker: worker.io_counters().write_chars for worker in workers}
+
+    def busy() -> list[psutil.Process]:
+        return [
+            worker
+            for worker in workers
+            if worker.io_counters().write_chars - before[worker] > 100 * MIB
+        ]
+
+    upload.start()
+    eventually(busy)
+    for worker in busy():
+        worker.kill()
+    upload.join()
+
+    there = Path(client.download_artifacts(run, model.name, str(tmp_path)))
+    assert digest(there) == digest(model)

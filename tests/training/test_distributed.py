@@ -1,0 +1,279 @@
+"""The search past one machine, on a Ray of one machine that looks like two."""
+
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+import flights
+import search
+import tracking
+from course import Course
+from device import Device
+from tuning import Bounds
+from unusable import Unusable
+
+SMALL = ("--trial_rows", 600, "--max_trees", 8, "--max_depth", 6)
+BOUNDS = Bounds(depth=6, trees=8)
+
+
+def patient(start, tries=3):
+    """Start a node; Ray gives up after 30 seconds, which no setting changes."""
+    try:
+        return start()
+    except Exception as error:
+        if "timed out during startup" not in str(error) or tries == 1:
+            raise
+        return patient(start, tries - 1)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes that take one trial each; RAY_ADDRESS names them, as in a cluster's pods."""
+    with pytest.MonkeyPatch.context() as patch:
+        # On loopback, behind a token.
+        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # Where an entry point lies, its modules are found; the tests' entry point is pytest.
+        patch.setenv("PYTHONPATH", str(Path(search.__file__).parent))
+        # On a busy machine Ray's own programs take their time to start.
+        patch.setenv("RAY_agent_register_timeout_ms", "120000")
+        from ray.cluster_utils import Cluster
+
+        with tracking.scratch("ray-") as folder:
+            head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": str(folder)}
+            started = Cluster()
+            try:
+                patient(lambda: started.add_node(**head))
+                patient(lambda: started.add_node(num_cpus=1))
+                patch.setenv("RAY_ADDRESS", started.address)
+                yield started
+            finally:
+                started.shutdown()
+
+
+@pytest.fixture
+def distributed(cluster):
+    import distributed
+
+    # What this file defines travels to the workers, so that they need not import it.
+    distributed.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    return distributed
+
+
+@pytest.fixture
+def make(distributed, store, few):
+    """Search with trials of the test's own making, under a run of its own."""
+    frame = flights.read(str(few), rows=600)
+
+    def made(total, evaluate, done=()):
+        with tracking.run("hyperopt", {}) as run:
+            return distributed.search(
+                Course(run, total, len(done)),
+                *flights.split(frame),
+                BOUNDS,
+                workers=2,
+                seed=0,
+                chosen=Device(kind="cpu", name="test"),
+                done=done,
+                evaluate=evaluate,
+            )
+
+    return made
+
+
+@pytest.fixture
+def trials(runs):
+    """The runs of the trials, by their numbers."""
+    return lambda: sorted(
+        (run for run in runs() if MLFLOW_PARENT_RUN_ID in run.data.tags),
+        key=lambda run: int(run.data.tags["trial"]),
+    )
+
+
+def scores(loss):
+    names = ("accuracy", "baseline_accuracy", "roc_auc", "precision", "recall", "fit_seconds")
+    return {"loss": loss, **dict.fromkeys(names, 1 - loss)}
+
+
+def test_two_workers_leave_what_one_leaves_and_beat_the_baseline(
+    store, distributed, call, few, runs, trials
+):
+    options = ("--fpath", few, "--trial_rows", 2_400, "--max_trees", 16, "--max_depth", 10)
+    call(search, *options, "--trials", 1)
+    (alone,) = trials()
+    call(search, *options, "--trials", 6, "--workers", 2, "--model_name", "both")
+    together = trials()[1:]
+    parent = store.get_run(together[0].data.tags[MLFLOW_PARENT_RUN_ID])
+
+    assert [run.info.run_name for run in together] == [f"trial-{n}" for n in range(1, 7)]
+    assert {run.info.status for run in [parent, *together]} == {"FINISHED"}
+    for run in together:
+        assert run.data.params.keys() == alone.data.params.keys()
+        assert run.data.metrics.keys() == alone.data.metrics.keys()
+        assert run.data.tags.keys() - {"stopped_early"} == alone.data.tags.keys()
+        trees, loss = int(run.data.params["n_estimators"]), run.data.metrics["loss"]
+        assert run.data.tags.get("stopped_early", str(trees)).split()[0] == str(trees)
+        assert loss == 1 - run.data.metrics["accuracy"]
+    # The first is the default forest, which the search on one worker began with too.
+    first = together[0].data
+    if "stopped_early" not in first.tags:
+        assert first.params == alone.data.params
+        assert first.metrics["accuracy"] == pytest.approx(alone.data.metrics["accuracy"])
+
+    assert parent.data.metrics["accuracy"] >= parent.data.metrics["baseline_accuracy"]
+    best = max(run.data.metrics["accuracy"] for run in together)
+    assert parent.data.metrics["best_accuracy"] == best
+    plots = {file.path for file in store.list_artifacts(parent.info.run_id, "plots")}
+    assert {"plots/search_history.png", "plots/parallel_coordinates.png"} < plots
+    assert store.get_model_version_by_alias("both", "challenger").run_id == parent.info.run_id
+
+
+def test_a_trial_costs_four_requests_and_a_forest_worse_than_half_grows_no_further(
+    make, trials, monkeypatch
+):
+    sent = []
+
+    def count(name, original):
+        def counted(*args, **named):
+            sent.append(name)
+            return original(*args, **named)
+
+        monkeypatch.setattr(SqlAlchemyStore, name, counted)
+
+    for name in ("create_run", "log_batch", "update_run_info", "set_tag", "log_metric"):
+        count(name, getattr(SqlAlchemyStore, name))
+
+    def evaluate(learn, validate, settings, seed, stops):
+        assert "mlflow" not in sys.modules
+        for trees in (*(n for n in stops if n < settings.n_estimators), settings.n_estimators):
+            # Only the default forest is any good.
+            yield trees, scores(0.1 if settings.max_features == 0.6 else 0.4)
+            time.sleep(0.05)
+
+    made = make(8, evaluate)
+    # Those of the run around them: it is opened and named, its parameters sent, and ended.
+    assert len(sent) - 4 * 8 <= 4
+    assert [sent.count(name) for name in ("create_run", "update_run_info")] == [9, 9]
+
+    assert min(made, key=lambda trial: trial.loss).number == 1
+    assert "stopped_early" not in trials()[0].data.tags
+    early = [run for run in trials() if "stopped_early" in run.data.tags]
+    assert early
+    for run in early:
+        trees, _, whole, _ = run.data.tags["stopped_early"].split()
+        assert run.data.params["n_estimators"] == trees
+        assert int(trees) < int(whole)
+
+
+def test_a_fit_that_fails_fails_the_search_and_ends_the_other_trials(make, runs, trials):
+    def evaluate(learn, validate, settings, seed, stops):
+        if settings.max_features == 0.6:
+            raise MemoryError("out of memory")
+        time.sleep(60)
+        yield settings.n_estimators, scores(0.3)
+
+    with pytest.raises(MemoryError, match="out of memory"):
+        make(4, evaluate)
+    (parent,) = (run for run in runs() if MLFLOW_PARENT_RUN_ID not in run.data.tags)
+    assert parent.info.status == "FAILED"
+    assert parent.data.tags["failure"] == "MemoryError: out of memory"
+    first, *others = trials()
+    assert (first.info.status, first.data.tags["failure"]) == (
+        "FAILED",
+        parent.data.tags["failure"],
+    )
+    assert {run.info.status for run in others} <= {"KILLED"}
+
+
+def test_a_search_whose_machine_is_taken_back_goes_on_in_the_same_run(
+    distributed, start, call, few, runs, trials, monkeypatch
+):
+    process = start("search.py", "--fpath", few, "--trials", 10_000, "--workers", 2, *SMALL)
+    for line in process.stdout:
+        if " of 10000 accuracy" in line and int(line.split()[0]) > 3:
+            process.send_signal(signal.SIGTERM)
+            break
+    rest = process.stdout.read()
+    assert process.wait() == 143, rest
+    (parent,) = (run for run in runs() if MLFLOW_PARENT_RUN_ID not in run.data.tags)
+    assert parent.info.status == "KILLED"
+    assert {run.info.status for run in trials()} == {"FINISHED", "KILLED"}
+    finished = [run.info.run_id for run in trials() if run.info.status == "FINISHED"]
+
+    monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
+    total = len(finished) + 2
+    call(search, "--fpath", few, "--trials", total, "--workers", 2, *SMALL)
+    after = [run for run in trials() if run.info.status == "FINISHED"]
+    assert {run.info.run_id for run in after} > set(finished)
+    assert len(after) == len({run.data.tags["trial"] for run in after}) == total
+    assert runs()[0].info.status == "FINISHED"
+
+
+def test_a_laptops_own_ray_listens_on_loopback_and_leaves_nothing(distributed, monkeypatch):
+    monkeypatch.setattr(distributed, "CLUSTER", None)
+    monkeypatch.delenv("RAY_ADDRESS")
+    before = psutil.Process().children(recursive=True)
+    handler = signal.getsignal(signal.SIGTERM)
+    with tracking.scratch("ray-") as folder:
+        with distributed._connected(2, folder):
+            mine = [p for p in psutil.Process().children(recursive=True) if p not in before]
+            listening = [
+                connection.laddr.ip
+                for process in [psutil.Process(), *mine]
+                for connection in process.net_connections("inet")
+                if connection.status == psutil.CONN_LISTEN
+            ]
+            assert signal.getsignal(signal.SIGTERM) is handler
+        _, alive = psutil.wait_procs(mine, timeout=20)
+        assert listening
+        assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+        assert alive == []
+    assert not folder.exists()
+
+
+def test_without_ray_the_message_names_what_to_type(monkeypatch):
+    monkeypatch.delitem(sys.modules, "distributed", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(Unusable, match=r"pip install -r requirements\.txt"):
+        search.maker(2, Device(kind="cpu", name="test"))
+    assert search.maker(1, Device(kind="cpu", name="test"))
+
+
+def test_a_killed_worker_and_a_node_that_vanishes_cost_no_finished_trial(
+    cluster, make, trials, tmp_path, capsys
+):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+
+    def evaluate(learn, validate, settings, seed, stops):
+        (begun / str(time.monotonic_ns())).touch()
+        if len(list(begun.iterdir())) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(1)
+        yield settings.n_estimators, scores(0.3)
+
+    def remove():
+        while len(list(begun.iterdir())) < 5:
+            time.sleep(0.05)
+        (node,) = cluster.worker_nodes
+        cluster.remove_node(node, allow_graceful=False)
+
+    removing = threading.Thread(target=remove)
+    removing.start()
+    made = make(7, evaluate)
+    removing.join()
+    assert sorted(trial.number for trial in made) == [1, 2, 3, 4, 5, 6, 7]
+    assert [run.info.status for run in trials()] == ["FINISHED"] * 7
+    assert len(list(begun.iterdir())) > 7
+    assert "has lost its worker and is made again" in capsys.readouterr().out

@@ -1,0 +1,270 @@
+"""The search past one machine: Ray makes the trials, and this process alone talks to MLflow."""
+
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import device
+import tuning
+from course import Course
+from device import Device
+from forest import Forest
+from terminal import say
+from tracking import Child, Stopped, scratch
+from trial import Evaluate, evaluate, in_worker
+from tuning import Bounds, Trial
+from unusable import Unusable
+
+# Ray reads these when it is imported.
+os.environ |= {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # The one that `verbose=0` keeps quiet.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # Ctrl-C ends the search. Tune would take what there is for the result.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # No files of results for other programs.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+}
+CLUSTER = os.environ.get("RAY_ADDRESS")
+if CLUSTER is None:
+    os.environ |= {
+        # What Ray does on macOS by default: it listens on loopback only.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # Only this process and its children may call. Ray would put a token into the home folder.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+
+try:
+    import ray
+    from ray import cloudpickle, tune
+    from ray.exceptions import RayActorError, RayTaskError
+    from ray.tune.schedulers import ASHAScheduler
+    from ray.tune.search.hyperopt import HyperOptSearch
+except ImportError as error:
+    raise Unusable(
+        "more than one worker needs Ray, which is not installed: pip install -r requirements.txt"
+    ) from error
+
+LOST = 3
+"""Workers that one trial may lose. A machine that is taken back does not count."""
+
+
+class WorkerLost(Exception):
+    """A trial ended its worker time and again, most often for want of memory."""
+
+
+@dataclass
+class _Open:
+    """A trial that has begun."""
+
+    number: int
+    child: Child
+    ending: ExitStack
+
+
+@dataclass
+class _Watch(tune.Callback):
+    """Puts what happens to Ray's trials into runs of MLflow.
+
+    Tune takes an error in most of its callbacks for one of the trial and makes that again; so they
+    only write down what happened, and `on_step_end`, whose errors end the search, tells of it.
+    """
+
+    course: Course
+    trials: list[Trial]
+    events: list[Callable[[], None]] = field(default_factory=list)
+    open: dict[str, _Open] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.first = tuning.following(self.trials)
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        # In the order in which they were proposed, whichever worker is there first.
+        for known in trials:
+            self.numbers.setdefault(known.trial_id, self.first + len(self.numbers))
+        self.events.append(partial(self._begin, trial, self.numbers[trial.trial_id]))
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        self.events.append(partial(self._finish, trial, trial.last_result))
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        self.events.append(partial(self._recover, trial, _error(trial)))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        self.events.append(partial(self._fail, trial, _error(trial)))
+
+    def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
+        """Tell MLflow, between two steps of Tune's loop."""
+        while self.events:
+            self.events.pop(0)()
+
+    def _begin(self, trial: Any, number: int) -> None:
+        if trial.trial_id in self.open:  # again, after it had lost its worker
+            return
+        ending = ExitStack()
+        child = ending.enter_context(self.course.trial(number, Forest(**trial.config)))
+        self.open[trial.trial_id] = _Open(number, child, ending)
+
+    def _finish(self, trial: Any, result: dict[str, Any]) -> None:
+        ended = self.open.pop(trial.trial_id)
+        child, trees = ended.child, result["trees"]
+        child.metrics |= result["metrics"]
+        remark = ""
+        if trees < trial.config["n_estimators"]:
+            # A forest that was given up is the forest of the trees that it has, and no other.
+            child.params["n_estimators"] = trees
+            of = f"{trees} of {trial.config['n_estimators']} trees"
+            child.tags["stopped_early"], remark = of, f", given up at {of}"
+        ended.ending.close()
+        self.trials.append(Trial(ended.number, Forest(**child.params), result["loss"]))
+        self.course.note(ended.number, child.metrics, remark)
+
+    def _recover(self, trial: Any, error: Exception) -> None:
+        if not isinstance(error, RayActorError):
+            self._fail(trial, error)
+        say("", f"trial {self.open[trial.trial_id].number} has lost its worker and is made again")
+
+    def _fail(self, trial: Any, error: Exception) -> None:
+        failed = self.open.pop(trial.trial_id)
+        cause: BaseException = error
+        if isinstance(error, RayTaskError):
+            cause = error.cause
+        elif isinstance(error, RayActorError):
+            cause = WorkerLost(f"trial {failed.number} has lost {LOST + 1} workers: {error}")
+        failed.ending.__exit__(type(cause), cause, None)
+        raise cause from error
+
+    def give_up(self, reason: BaseException) -> None:
+        """End the runs of the trials that never will."""
+        if not isinstance(reason, KeyboardInterrupt):
+            reason = Stopped(f"the search ended with {type(reason).__name__}")
+        for still in self.open.values():
+            still.ending.__exit__(type(reason), reason, None)
+
+
+def _error(trial: Any) -> Exception:
+    """Read what ended a trial. Tune's own `get_error` looks where the file will be copied to."""
+    if trial.pickled_error_file is None:
+        return RuntimeError(Path(trial.error_file).read_text())
+    error: Exception = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    return error
+
+
+def search(
+    course: Course,
+    learn: pd.DataFrame,
+    validate: pd.DataFrame,
+    bounds: Bounds,
+    *,
+    workers: int,
+    seed: int,
+    chosen: Device,
+    done: Sequence[Trial] = (),
+    evaluate: Evaluate = evaluate,
+) -> list[Trial]:
+    """Minimise the loss with so many trials at once, of which `done` need not be made again.
+
+    The space, the default forest as the first trial and the algorithm are those of `tuning.search`.
+    Forests that are worse than half of those before them at the same number of trees grow no
+    further.
+    """
+    if len(done) >= course.total:
+        return list(done)
+    # cuML grows a forest in one go only.
+    stops = bounds.stops() if chosen.kind == "cpu" else ()
+    watch = _Watch(course, list(done))
+    with scratch("ray-") as folder, _connected(workers, folder):
+        make = tune.with_parameters(
+            in_worker,
+            evaluate=evaluate,
+            learn=learn,
+            validate=validate,
+            seed=seed,
+            stops=stops,
+            kind=chosen.kind,
+            threads=None if CLUSTER else max(1, device.cores() // workers),
+        )
+        tuner = tune.Tuner(
+            tune.with_resources(make, {"cpu": 1, "gpu": int(chosen.kind == "gpu")}),
+            tune_config=tune.TuneConfig(
+                search_alg=_searcher(bounds, seed, done),
+                scheduler=_scheduler(bounds) if stops else None,
+                num_samples=course.total - len(done),
+                max_concurrent_trials=workers,
+                # A worker imports scikit-learn once, not for each trial.
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=str(folder),
+                failure_config=tune.FailureConfig(max_failures=LOST),
+                callbacks=[watch],
+                verbose=0,
+            ),
+        )
+        try:
+            tuner.fit()
+        except BaseException as reason:
+            watch.give_up(reason)
+            raise
+    return watch.trials
+
+
+def _searcher(bounds: Bounds, seed: int, done: Sequence[Trial]) -> HyperOptSearch:
+    searcher = HyperOptSearch(
+        bounds.space(),
+        metric="loss",
+        mode="min",
+        points_to_evaluate=None if done else [asdict(bounds.start())],
+        n_initial_points=tuning.RANDOM_TRIALS,
+        random_state_seed=seed,
+    )
+    if done:
+        draws = np.random.RandomState(seed)
+        # Or it would draw the numbers of the trials that are there, and propose them again.
+        draws.randint(2**31 - 1, size=len(done))
+        searcher.set_state({"hyperopt_trials": tuning.history(done), "rstate": draws.get_state()})
+    return searcher
+
+
+def _scheduler(bounds: Bounds) -> ASHAScheduler:
+    fewest = bounds.stops()[0]
+    return ASHAScheduler(
+        time_attr="trees",
+        metric="loss",
+        mode="min",
+        max_t=bounds.trees,
+        grace_period=fewest,
+        reduction_factor=2,
+    )
+
+
+@contextmanager
+def _connected(workers: int, folder: Path) -> Iterator[None]:
+    """Have Ray: the cluster that RAY_ADDRESS names, or one of its own on this machine."""
+    if CLUSTER:
+        where: dict[str, Any] = {"address": CLUSTER}
+    else:
+        where = {"num_cpus": workers, "include_dashboard": False, "_temp_dir": str(folder)}
+    handler = signal.getsignal(signal.SIGTERM)
+    ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
+    # Ray has put its own in the place of the one that ends our runs.
+    signal.signal(signal.SIGTERM, handler)
+    # What ends a trial is ours to say.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        ray.shutdown()
