@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up preview refresh down \
-	test test-unit test-client test-tools test-training test-engine test-local test-cluster \
+	bench test test-unit test-client test-tools test-training test-engine test-local test-cluster \
 	check fmt cluster cluster-down \
 	env-demo env-local env-dev env-cli
 
@@ -69,6 +69,9 @@ cluster: env-dev ## start a whole Kubernetes on this machine (Linux, root)
 
 cluster-down: env-dev ## end it, with all that runs on it
 	@$(run) -m tests.cluster.node down
+
+bench: env-dev ## our server beside mlflow server: CPU, memory, time; ARGS='--rounds 9'
+	@$(run) -m benchmarks.server $(ARGS)
 
 check: env-dev ## lint, formatting, types
 	@$(run) -m ruff check .

@@ -196,6 +196,7 @@ def deploy(stack: Stack) -> Handoff:
             service=SERVICE,
             spec=ServerSpec(
                 size=stack.server.chosen,
+                engine=stack.server.engine,
                 host="0.0.0.0",  # noqa: S104
                 port=SERVER_PORT,
                 names=(*host_names(SERVICE, SERVING), "localhost", "127.0.0.1"),

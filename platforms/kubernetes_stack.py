@@ -13,7 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 from components.cluster_images import TOOLS, ClusterImagesSettings
 from components.object_store import ObjectStoreSettings
 from components.postgres import PostgresSettings
-from server.spec import SIZES, Size
+from server.spec import SIZES, Engine, Size
 from settings import AllRefused, Refused, settings
 
 from . import protection
@@ -160,6 +160,8 @@ def _endpoint(endpoint: str) -> None:
 class ClusterServerSettings:
     """The tracking server's pods."""
 
+    engine: Engine = "tuned"
+    """`stock` steps back to plain `mlflow server`, which takes more memory and more CPU."""
     size: Literal["small", "medium", "large"] = "small"
     """Workers, connections, CPU and memory of one pod in one word, as on every other platform."""
     replicas: Annotated[int, Field(ge=1, le=50)] = 1

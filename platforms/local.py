@@ -28,7 +28,11 @@ def deploy(stack: Stack) -> Handoff:
     )
     artifacts = objects.url.apply(lambda url: f"{url}/artifacts")
     spec = ServerSpec(
-        size=stack.size, host=c.HOST, port=stack.ports.server, names=(c.HOST, "localhost")
+        size=stack.size,
+        engine=stack.server.engine,
+        host=c.HOST,
+        port=stack.ports.server,
+        names=(c.HOST, "localhost"),
     )
     server = c.Server(
         "mlflow",

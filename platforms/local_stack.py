@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from server.spec import SIZES, Size
+from server.spec import SIZES, Engine, Size
 from settings import Refused, settings
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -48,6 +48,8 @@ class PortSettings:
 class LocalServerSettings:
     """The MLflow server: one process tree with the command that a pod of this size would run."""
 
+    engine: Engine = "tuned"
+    """`stock` steps back to plain `mlflow server`, which takes more memory and more CPU."""
     size: Literal["small", "medium", "large"] = "small"
     """Workers and database connections in one word, as on every other platform."""
 

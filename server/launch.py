@@ -1,5 +1,7 @@
 """`mlflow server`, whose workers are forks of one process that has imported everything.
 
+They use the store of `server.store`.
+
 MLflow starts uvicorn as another program, and uvicorn starts each worker as yet another one. Each
 imports MLflow for itself, which takes most of a server's memory and all of its start.
 """
@@ -49,9 +51,12 @@ def main() -> None:
     from mlflow import server
     from mlflow.cli import cli
 
+    from .store.plugin import register
+
     # Elsewhere, libraries of the system do not survive a fork.
     if sys.platform == "linux":
         vars(server)["_exec_cmd"] = serve
+        register()
     cli(["server", *sys.argv[1:]], prog_name="mlflow")
 
 

@@ -43,6 +43,15 @@ S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 CONNECTION = "server.connection:Connection"
 """By its name: what starts the server need not have uvicorn."""
 
+Engine = Literal["tuned", "stock"]
+
+PROGRAMS: dict[Engine, tuple[str, ...]] = {
+    # -P: no module is taken from the folder that it runs in.
+    "tuned": ("python", "-P", "-m", "server.launch"),
+    "stock": ("mlflow", "server"),
+}
+"""They take the same arguments."""
+
 T = TypeVar("T")
 
 
@@ -114,6 +123,8 @@ SIZES = {
 class ServerSettings:
     """How much server a stack runs."""
 
+    engine: Engine = "tuned"
+    """`stock` steps back to plain `mlflow server`, which takes more memory and more CPU."""
     size: Literal["small", "medium", "large"] = "small"
     """Replicas, workers, connections, CPU and memory in one word; the keys below override some."""
     min_replicas: Annotated[int, Field(ge=1, le=50)] | None = None
@@ -160,12 +171,13 @@ class ServerSpec:
     """
     artifact_access: Literal["proxied", "direct"] = "proxied"
     """Through the server, or by clients that have rights on the bucket."""
+    engine: Engine = "tuned"
+    """With our launcher, bridge and store, or with nothing but MLflow's."""
 
     def command(self) -> list[str]:
         """What the container or the laptop runs. Nothing in it is secret."""
         return [
-            # -P: no module is taken from the folder that it runs in.
-            *("python", "-P", "-m", "server.launch"),
+            *PROGRAMS[self.engine],
             # Flags where the environment could be spoiled: Kubernetes sets MLFLOW_PORT to an
             # address in every pod beside a Service that is called `mlflow`.
             f"--host={self.host}",

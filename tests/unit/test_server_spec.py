@@ -30,6 +30,12 @@ def test_mlflow_understands_every_flag_of_the_command():
     assert parsed.params["workers"] == "2"
 
 
+def test_stock_is_mlflows_own_program_with_the_same_arguments():
+    tuned, stock = spec().command(), spec(engine="stock").command()
+
+    assert stock == ["mlflow", "server", *tuned[4:]]
+
+
 def test_mlflow_reads_every_variable_of_the_environment():
     import mlflow.environment_variables as known
 
