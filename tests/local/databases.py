@@ -44,7 +44,7 @@ def equal_databases(
         PostgresService().start(process, {"port": port, "connections": CONNECTIONS})
         password = files.password_file(OWNER).read_text().strip().rpartition(":")[2]
         server = f"postgresql+psycopg2://{OWNER}:{password}@127.0.0.1:{port}"
-        SqlAlchemyStore(f"{server}/mlflow", ARTIFACTS)._dispose_engine()  # type: ignore[no-untyped-call]
+        SqlAlchemyStore(f"{server}/mlflow", ARTIFACTS)._dispose_engine()
         _run(f"{server}/mlflow", content)
         for name in names:
             _run(f"{server}/postgres", f"CREATE DATABASE {name} TEMPLATE mlflow")
