@@ -22,7 +22,7 @@ ARROWS = {
 }
 """What each part of the program may import of the rest of it; every part may import itself."""
 
-AROUND = {"tests", "tools"}
+AROUND = {"benchmarks", "tests", "tools"}
 """What drives the program from outside: it may import all of it, and nothing imports it."""
 
 
