@@ -35,6 +35,8 @@ class TrainingAccessArgs:
     people: Sequence[str] = ()
     """Who may submit Jobs and open the tunnel to the server: names as the cluster knows them, on
     GKE e-mail addresses. Whoever administers the cluster may do both anyway."""
+    ray: bool = False
+    """Whether they may submit jobs of Ray too."""
 
 
 class TrainingAccess(pulumi.ComponentResource):
@@ -58,6 +60,13 @@ class TrainingAccess(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=child,
         )
+        ray_jobs: list[Document] = [
+            {
+                "apiGroups": ["ray.io"],
+                "resources": ["rayjobs"],
+                "verbs": [*READ, "create", "delete"],
+            }
+        ]
         rights: dict[str, tuple[Input[str], Document]] = {
             "submit": (
                 args.namespace,
@@ -71,6 +80,7 @@ class TrainingAccess(pulumi.ComponentResource):
                     {"apiGroups": ["batch"], "resources": ["jobs/status"], "verbs": ["get"]},
                     {"apiGroups": [""], "resources": ["pods", "events"], "verbs": READ},
                     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+                    *(ray_jobs if args.ray else []),
                 ],
             ),
             "tunnel": (

@@ -219,6 +219,7 @@ def deploy(stack: Stack) -> Handoff:
             account="training",
             annotations=acting_as(identities.training, TRAINING, "training"),
             people=stack.access.people,
+            ray=stack.cluster.ray_operator,
         ),
         opts=in_cluster,
     )

@@ -151,6 +151,7 @@ def deploy(stack: Stack) -> Handoff:
             account="training",
             pull_secrets=pull_secrets,
             people=stack.access.people,
+            ray=stack.ray_operator,
         ),
         opts=in_cluster,
     )

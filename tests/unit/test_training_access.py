@@ -9,13 +9,14 @@ ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
 BINDING = "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"
 
 
-def access(people=("ana@example.com",)):
+def access(people=("ana@example.com",), ray=False):
     args = TrainingAccessArgs(
         namespace="training",
         server_namespace="mlflow",
         account="training",
         annotations={"iam.gke.io/gcp-service-account": "t@p.iam.gserviceaccount.com"},
         people=people,
+        ray=ray,
     )
     return TrainingAccess("training", args)
 
@@ -38,6 +39,17 @@ def test_jobs_run_as_an_account_that_has_no_token_and_no_role(record):
     assert {s["kind"] for s in subjects} == {"User"}
 
 
+def verbs_of(record, namespace, resource):
+    return {
+        verb
+        for role in record.all(ROLE)
+        if role.inputs["metadata"]["namespace"] == namespace
+        for rule in role.inputs["rules"]
+        if resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
 @pytest.mark.parametrize(
     ("namespace", "resource", "verbs"),
     [
@@ -51,19 +63,20 @@ def test_jobs_run_as_an_account_that_has_no_token_and_no_role(record):
         ("mlflow", "pods/portforward", {"get", "create"}),
         ("mlflow", "secrets", set()),
         ("training", "secrets", set()),
+        ("training", "rayjobs", set()),
         ("mlflow", "pods/exec", set()),
     ],
 )
 def test_people_submit_jobs_and_open_the_tunnel_and_that_is_all(record, namespace, resource, verbs):
-    found = {
-        verb
-        for role in record.all(ROLE)
-        if role.inputs["metadata"]["namespace"] == namespace
-        for rule in role.inputs["rules"]
-        if resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-    assert found == verbs
+    assert verbs_of(record, namespace, resource) == verbs
+
+
+def test_where_ray_runs_people_submit_its_jobs_too(deploy):
+    record = deploy(lambda: access(ray=True))
+
+    expected = {"get", "list", "watch", "create", "delete"}
+    assert verbs_of(record, "training", "rayjobs") == expected
+    assert verbs_of(record, "training", "rayclusters") == set()
 
 
 def test_both_roles_go_to_the_people_named(record):
