@@ -19,6 +19,9 @@ from sqlalchemy import Connection, Engine, event
 BRIDGED = {"mlflow.server.fastapi_app:app": "server.app:app"}
 """What is served in place of MLflow's app. One that also asks for a password is served as it is."""
 
+COLLECT = (50_000, 20, 50)
+"""New objects before Python looks for cycles among them, and how often among the older ones."""
+
 engines: WeakSet[Engine] = WeakSet()
 """What has asked a database in this process."""
 
@@ -41,6 +44,9 @@ def serve(command: list[str], *, extra_env: Mapping[str, str], **_: object) -> N
         engine.dispose()
     # What is never collected is never written to, and stays shared.
     gc.freeze()
+    # A search makes tens of thousands of objects that are gone with its answer. By default each
+    # seven hundred of them are looked through.
+    gc.set_threshold(*COLLECT)
     vars(_subprocess)["spawn"] = multiprocessing.get_context("fork")
     main([*options, app])
 

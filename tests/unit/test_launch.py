@@ -5,7 +5,11 @@ import multiprocessing
 import sys
 
 import mlflow.server
+from mlflow.server import handlers
+from mlflow.utils import proto_json_utils
 from uvicorn import _subprocess
+
+from server.message_json import message_to_json
 
 
 def test_mlflow_starts_uvicorn_as_a_python_module_with_the_app_at_the_end():
@@ -27,3 +31,15 @@ def test_mlflow_starts_it_by_one_function_with_the_environment_by_name():
 def test_uvicorn_starts_workers_from_one_context():
     assert isinstance(_subprocess.spawn, multiprocessing.context.BaseContext)
     assert "spawn.Process(" in inspect.getsource(_subprocess.get_subprocess)
+
+
+def test_mlflow_writes_its_answers_by_one_function_of_its_handlers():
+    assert handlers.message_to_json is proto_json_utils.message_to_json
+    assert "message_to_json(" in inspect.getsource(handlers._wrap_response)
+    parameters = [
+        inspect.signature(function).parameters
+        for function in (message_to_json, handlers.message_to_json)
+    ]
+    assert [list(each) for each in parameters] == [
+        ["message", "pretty", "convert_int64_to_number"]
+    ] * 2
