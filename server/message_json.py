@@ -15,7 +15,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from mlflow.utils import proto_json_utils
 
 Write = Callable[[Any, str], str]
-"""The text of a value. The second argument ends a line, with the spaces that the next begins with."""
+"""The text of a value. The second argument ends a line, and indents the next one."""
 
 INTEGERS = {
     FieldDescriptor.CPPTYPE_INT32,
