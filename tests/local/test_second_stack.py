@@ -12,7 +12,7 @@ from components.local.record import is_alive
 from .conftest import LoggedRun
 from .stack import Refusal
 
-START = '*("python", "-P", "-m", "server.launch"),'
+START = '("python", "-P", "-m", "server.launch"),'
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_a_busy_port_is_refused_in_a_preview_with_who_has_it_and_what_to_type(se
     ("broken", "cause"),
     [
         (START.replace("python", "python4"), "bin/python4 is missing"),
-        (f'{START}"--no-such-option",', "--no-such-option"),
+        (START.replace("),", ', "--no-such-option"),'), "--no-such-option"),
     ],
 )
 def test_a_server_that_cannot_start_leaves_its_last_words_and_nothing_else(second, broken, cause):

@@ -83,6 +83,8 @@ def next_version(stack: Stack, *, table: str) -> None:
     dockerfile = folder / "Dockerfile"
     if LAYERS not in dockerfile.read_text():
         dockerfile.write_text(dockerfile.read_text() + LAYERS)
+        with (folder / ".dockerignore").open("a") as ignore:
+            ignore.write("!next.py\n")
 
 
 @contextmanager
