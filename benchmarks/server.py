@@ -206,6 +206,10 @@ def _answers(port: int) -> bool:
     return False
 
 
+PLAIN = "--uvicorn-opts=--loop asyncio --http h11"
+"""What uvicorn takes where MLflow alone is installed. Beside us it would find our faster ones."""
+
+
 @contextmanager
 def both() -> Iterator[dict[str, Server]]:
     """MLflow's server as it comes, but for the number of workers, and ours."""
@@ -218,7 +222,7 @@ def both() -> Iterator[dict[str, Server]]:
             spec = ServerSpec(size=SIZE, host="127.0.0.1", port=port, names=("127.0.0.1",))
             artifacts = stack.enter_context(tempfile.TemporaryDirectory())
             stores = spec.stores(url, artifacts)
-            plain = ["mlflow", "server", f"--port={port}", f"--workers={SIZE.workers}"]
+            plain = ["mlflow", "server", f"--port={port}", f"--workers={SIZE.workers}", PLAIN]
             program, *arguments = plain if name == "stock" else spec.command()
             environment = {} if name == "stock" else spec.environment()
             servers[name] = stack.enter_context(
