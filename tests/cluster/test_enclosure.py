@@ -95,6 +95,7 @@ def test_a_killed_keeper_takes_all_with_it_and_the_next_one_clears_up(enclosure)
 
 def test_one_that_is_open_is_not_cleared_up(enclosure):
     with owned(enclosure):
+        until(lambda: [each.name() for each in processes(enclosure)].count("sleep") == 2)
         running = processes(enclosure)
 
         sweep()

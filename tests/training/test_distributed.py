@@ -51,6 +51,9 @@ def cluster():
         from ray.cluster_utils import Cluster
 
         with tracking.scratch("ray-") as folder:
+            # It notes where the cluster is in a folder that it does not make.
+            (folder / "ray").mkdir()
+            patch.setenv("RAY_TMPDIR", str(folder))
             head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": str(folder)}
             started = Cluster()
             try:
