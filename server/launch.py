@@ -57,10 +57,10 @@ def main() -> None:
     from mlflow import server
     from mlflow.cli import cli
 
-    from .store.plugin import register
-
     # Elsewhere, libraries of the system do not survive a fork.
     if sys.platform == "linux":
+        from .store.plugin import register
+
         vars(server)["_exec_cmd"] = serve
         register()
     cli(["server", *sys.argv[1:]], prog_name="mlflow")

@@ -8,6 +8,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from .problem import Problem
@@ -41,7 +42,7 @@ class Package:
     content: bytes
     files: int
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The SHA-256 of all of it."""
         return hashlib.sha256(self.content).hexdigest()

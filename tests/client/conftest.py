@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ import pytest
 
 from mlflow_platform_client import tunnel
 from tests.local.eventually import eventually
+from tests.local.stack import free_ports
 
 GKE = {
     "trackingUri": "http://127.0.0.1:5000",
@@ -62,9 +62,7 @@ def saved(tmp_path):
 def server(tmp_path_factory):
     """A tracking server as the platform runs one, which relays artifacts."""
     folder = tmp_path_factory.mktemp("server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"]
     command += ["--workers=1", f"--backend-store-uri=sqlite:///{folder / 'mlflow.db'}"]
     command += ["--serve-artifacts", f"--artifacts-destination={folder / 'artifacts'}"]

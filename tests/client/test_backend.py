@@ -16,6 +16,7 @@ from tests import installed
 from tests.client import kubernetes_api
 from tests.client.kubernetes_api import CONTEXT, NAMESPACE
 from tests.local.eventually import eventually
+from tests.processes import ended_with_the_test
 
 PROJECT = """\
 name: small
@@ -91,26 +92,17 @@ def type_(runs, config, folder, tmp_path):
     path = [installed.client(tmp_path / "typed"), installed.CLIENT]
     assert folder.parent == tmp_path
     (tmp_path / "platform.json").write_text(json.dumps(config))
-    processes = []
+    with ended_with_the_test() as start:
 
-    def typed(module, *arguments):
-        process = subprocess.Popen(
-            [sys.executable, "-u", "-m", module, *map(str, arguments)],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        processes.append(process)
-        return process
+        def typed(module, *arguments):
+            return start(
+                [sys.executable, "-u", "-m", module, *map(str, arguments)],
+                cwd=tmp_path,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))},
+                stdin=subprocess.DEVNULL,
+            )
 
-    yield typed
-    for process in processes:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        yield typed
 
 
 RUN_IT = ("run", "small", "--backend=platform", "--backend-config=platform.json")

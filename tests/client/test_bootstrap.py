@@ -13,6 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mlflow_platform_client import bootstrap, job, project, settings, store
+from tests.processes import ended_with_the_test
 
 CONFIG = {"namespace": "mlflow", "image": f"training@sha256:{7:064}"}
 
@@ -43,40 +44,31 @@ def package(server, tmp_path):
 @pytest.fixture
 def start(server, run_id, tmp_path):
     """Start the container of a Job as the kubelet would: its command, its variables, no more."""
-    processes = []
+    with ended_with_the_test() as start:
 
-    def started(digest, command, **variables):
-        manifest = job.manifest(
-            settings.read(CONFIG | {"tracking-uri": server}),
-            project="small",
-            run_id=run_id,
-            experiment="0",
-            digest=digest,
-            command=command,
-        )
-        (container,) = manifest["spec"]["template"]["spec"]["containers"]
-        told = {each["name"]: each["value"] for each in container["env"]} | variables
-        folder = tmp_path / "project"
-        folder.mkdir(exist_ok=True)
-        python, *rest = (word.replace("$$", "$") for word in container["command"])
-        assert python == "python"
-        process = subprocess.Popen(
-            [sys.executable, *rest],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            env={"PATH": os.environ["PATH"], **told},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        processes.append(process)
-        return process
+        def started(digest, command, **variables):
+            manifest = job.manifest(
+                settings.read(CONFIG | {"tracking-uri": server}),
+                project="small",
+                run_id=run_id,
+                experiment="0",
+                digest=digest,
+                command=command,
+            )
+            (container,) = manifest["spec"]["template"]["spec"]["containers"]
+            told = {each["name"]: each["value"] for each in container["env"]} | variables
+            folder = tmp_path / "project"
+            folder.mkdir(exist_ok=True)
+            python, *rest = (word.replace("$$", "$") for word in container["command"])
+            assert python == "python"
+            return start(
+                [sys.executable, *rest],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                env={"PATH": os.environ["PATH"], **told},
+            )
 
-    yield started
-    for process in processes:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        yield started
 
 
 def test_a_command_runs_in_the_unpacked_project_and_its_run_is_finished(

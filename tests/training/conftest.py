@@ -1,12 +1,13 @@
 import os
 import shutil
-import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
 import pytest
+
+from tests.processes import ended_with_the_test
 
 TRAINING = Path(__file__).parents[2] / "training"
 # As `mlflow run` has it: the project's folder is where its modules are found.
@@ -96,23 +97,10 @@ def call(monkeypatch):
 @pytest.fixture
 def start():
     """Start an entry point in a process of its own, as a launcher would."""
-    processes = []
+    with ended_with_the_test() as start:
 
-    def started(script, *options, **environment):
-        command = [sys.executable, "-u", TRAINING / script, *map(str, options)]
-        process = subprocess.Popen(
-            command,
-            cwd=TRAINING,
-            env=os.environ | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        processes.append(process)
-        return process
+        def started(script, *options, **environment):
+            command = [sys.executable, "-u", TRAINING / script, *map(str, options)]
+            return start(command, cwd=TRAINING, env=os.environ | environment)
 
-    yield started
-    for process in processes:
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        yield started
