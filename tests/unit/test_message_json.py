@@ -4,7 +4,9 @@ import random
 
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 from mlflow.protos import (
     assessments_pb2,
     mlflow_artifacts_pb2,
@@ -88,8 +90,9 @@ def test_what_is_asked_most_is_written_here(kind):
     assert plain(kind.DESCRIPTOR)
 
 
-def test_what_has_a_form_of_its_own_is_left_to_mlflow():
-    assert not plain(service_pb2.TraceInfoV3.DESCRIPTOR)
+@pytest.mark.parametrize("kind", [service_pb2.TraceInfoV3, Timestamp, Duration])
+def test_what_has_a_form_of_its_own_is_left_to_mlflow(kind):
+    assert not plain(kind.DESCRIPTOR)
 
 
 @pytest.mark.parametrize("options", [{"pretty": False}, {"convert_int64_to_number": False}])
