@@ -1,6 +1,7 @@
 """What holds for every tier."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 # `make` does not activate the environment, and MLflow runs a project with the `python` on PATH.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+# A shell that starts the tests in the background has them and all that they start ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TOGETHER = ("local", "cluster")
 """Tiers in which the tests of a folder share what takes long to start."""
