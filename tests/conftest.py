@@ -1,8 +1,10 @@
 """What holds for every tier."""
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,14 @@ class ByFile(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
         return str(file.parent if file.parts[1] in TOGETHER else file)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder for each session: pytest's own is shared by all of a user's, and each new session
+    closes it to the other users, as whom databases and stores of the older ones run."""
+    if config.option.basetemp is None:  # a worker is given a folder in its session's
+        config.option.basetemp = tempfile.mkdtemp(prefix="mlflow-platform-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -27,16 +27,13 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, _get_run_name_from_tags
 from mlflow.utils.name_utils import _generate_random_name
 from mlflow.utils.search_utils import SearchUtils
 from mlflow.utils.uri import append_to_uri_path
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, event, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from . import statements
 
 _logger = logging.getLogger(__name__)
-
-ALONE = {"isolation_level": "AUTOCOMMIT"}
-"""Each statement is a transaction of its own, which saves two messages to the database."""
 
 BIGINT = range(-(2**63), 2**63)
 
@@ -63,6 +60,10 @@ Statement = Callable[[Connection], bool]
 
 class PostgresStore(mlflows.SqlAlchemyStore):
     """MLflow's store, which still does whatever is not here or is not a plain success."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        event.listen(self.engine, "reset", _together)
 
     def log_metric(self, run_id: str, metric: Metric) -> None:
         """Log one value."""
@@ -117,12 +118,12 @@ class PostgresStore(mlflows.SqlAlchemyStore):
         if tags:
             todo.append(partial(_set_tags, run_id, tags))
         alone = len(todo) == 1 and len(params) <= 1
-        return bool(todo) and self._committed(todo, ALONE if alone else {})
+        return bool(todo) and self._committed(todo, alone=alone)
 
-    def _committed(self, todo: Iterable[Statement], options: dict[str, str]) -> bool:
+    def _committed(self, todo: Iterable[Statement], *, alone: bool) -> bool:
         """Whether a transaction has been written whole. If not, nothing of it has."""
         with self.ManagedSessionMaker(read_only=False) as session:
-            connection = session.connection(execution_options=options)
+            connection = _alone(session) if alone else session.connection()
             try:
                 if all(statement(connection) for statement in todo):
                     session.commit()
@@ -188,7 +189,7 @@ class PostgresStore(mlflows.SqlAlchemyStore):
         ):
             return None
         with self.ManagedSessionMaker(read_only=False) as session:
-            connection = session.connection(execution_options=ALONE)
+            connection = _alone(session)
             experiment = {"experiment": experiment_id}
             try:
                 found = _first(connection, statements.EXPERIMENT, experiment)
@@ -231,7 +232,7 @@ class PostgresStore(mlflows.SqlAlchemyStore):
         """Return a run, with what it has logged last."""
         if type(run_id) is str:
             with self.ManagedSessionMaker() as session:
-                connection = session.connection(execution_options=ALONE)
+                connection = _alone(session)
                 row = _first(connection, statements.GET_RUN, {"run": run_id})
                 if row is not None:
                     return self._whole(session, row)
@@ -265,7 +266,7 @@ class PostgresStore(mlflows.SqlAlchemyStore):
         self._validate_max_results_param(max_results, allow_null=True)
         stages = set(LifecycleStage.view_type_to_stages(run_view_type))
         with self.ManagedSessionMaker() as session:
-            session.connection(execution_options=ALONE)
+            _alone(session)
             filters = SearchUtils.parse_search_filter(filter_string)
             sorted_columns, order, sorting = mlflows._get_orderby_clauses(order_by, session)
             of_run, joined, of_dataset = mlflows._get_sqlalchemy_filter_clauses(
@@ -294,6 +295,7 @@ class PostgresStore(mlflows.SqlAlchemyStore):
             try:
                 rows = session.execute(statement).all()
             except DBAPIError:
+                session.rollback()  # what is lost cannot be committed, and MLflow would say 400
                 rows = None
             if rows is not None:
                 more = max_results is not None and len(rows) > max_results
@@ -319,6 +321,24 @@ class PostgresStore(mlflows.SqlAlchemyStore):
             made = RunOutputs(outputs.get(row.run_uuid, []))
             runs.append(Run(_info(row, data), data, inputs, made))
         return runs
+
+
+def _alone(session: Session) -> Connection:
+    """Each statement is a transaction of its own, which saves two messages to the database.
+
+    SQLAlchemy's option for it sends a third when the connection goes back to the pool. If the
+    database is lost in that moment, the connection's place in the pool never becomes free again.
+    """
+    connection = session.connection()
+    driver: Any = connection.connection.dbapi_connection
+    driver.autocommit = True
+    return connection
+
+
+def _together(driver: Any, *_: Any) -> None:
+    """As the pool had it. The pool replaces a connection for which this fails."""
+    if driver.autocommit:
+        driver.autocommit = False
 
 
 def _first(connection: Connection, statement: str, parameters: dict[str, Any]) -> Row[Any] | None:

@@ -60,8 +60,8 @@ def test_mlflow_still_does_what_ours_does_in_its_place(of):
 @pytest.fixture
 def opened(monkeypatch):
     """Which store is opened, without a database."""
-    monkeypatch.setattr(Store, "__init__", lambda *_, **__: None)
-    monkeypatch.setattr(WorkspaceAwareSqlAlchemyStore, "__init__", lambda *_, **__: None)
+    for store in (Store, WorkspaceAwareSqlAlchemyStore, PostgresStore):
+        monkeypatch.setattr(store, "__init__", lambda *_, **__: None)
     registry = handlers.TrackingStoreRegistryWrapper()
     monkeypatch.setattr(handlers, "_tracking_store_registry", registry)
     plugin.register()

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from tests.cluster import requirements
 from tests.cluster.enclosure import Enclosure
 from tests.cluster.images import base, store
 from tests.cluster.images.podman import Podman
+from tests.local.stack import free_ports
 from tools import progress
 from tools.project import PYTHON
 
@@ -112,7 +112,7 @@ def started() -> Iterator[Docker]:
     enclosure = Enclosure.fresh("images")
     with store.own("built") as built:
         podman = Podman(enclosure.folder, built)
-        registry = f"127.0.0.1:{_free_port()}"
+        registry = f"127.0.0.1:{free_ports(1)[0]}"
         module = [str(PYTHON), "-m", "tests.cluster.images.serve"]
         command = [*module, str(enclosure.folder), str(built), registry]
         ready = enclosure.folder / "ready"
@@ -133,9 +133,3 @@ def _load_base(docker: Docker, archive: Path) -> None:
     known = {f"{image['Repository']}:{image['Tag']}" for image in map(json.loads, images)}
     if docker.base not in known:
         docker.run("import", str(archive), str(docker.base))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
