@@ -4,10 +4,12 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from mlflow.entities import (
+    Experiment,
+    ExperimentTag,
     LifecycleStage,
     Metric,
     Param,
@@ -21,13 +23,18 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking import sqlalchemy_store as mlflows
-from mlflow.store.tracking.dbmodels.models import SqlRun, SqlTag
+from mlflow.store.tracking.dbmodels.models import (
+    SqlExperiment,
+    SqlExperimentTag,
+    SqlRun,
+    SqlTag,
+)
 from mlflow.utils import validation
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, _get_run_name_from_tags
 from mlflow.utils.name_utils import _generate_random_name
-from mlflow.utils.search_utils import SearchUtils
+from mlflow.utils.search_utils import SearchExperimentsUtils, SearchUtils
 from mlflow.utils.uri import append_to_uri_path
-from sqlalchemy import Connection, Row, event, select
+from sqlalchemy import Connection, Row, Text, cast, event, func, select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
@@ -49,6 +56,26 @@ RUN_COLUMNS = (
     SqlRun.experiment_id,
 )
 """What `SqlRun.to_mlflow_entity` reads."""
+
+EXPERIMENTS = select(
+    SqlExperiment.experiment_id,
+    SqlExperiment.name,
+    SqlExperiment.artifact_location,
+    SqlExperiment.lifecycle_stage,
+    SqlExperiment.creation_time,
+    SqlExperiment.last_update_time,
+    SqlExperiment.workspace,
+    select(
+        cast(
+            func.json_agg(func.json_build_array(SqlExperimentTag.key, SqlExperimentTag.value)),
+            Text,
+        )
+    )
+    .where(SqlExperimentTag.experiment_id == SqlExperiment.experiment_id)
+    .scalar_subquery()
+    .label("tags"),
+).select_from(SqlExperiment)
+"""What `SqlExperiment.to_mlflow_entity` reads, with the tags that MLflow asks for once more."""
 
 NAME_LENGTH: int = SqlRun.name.type.length
 KEY_LENGTH: int = SqlTag.key.type.length
@@ -322,6 +349,50 @@ class PostgresStore(mlflows.SqlAlchemyStore):
             runs.append(Run(_info(row, data), data, inputs, made))
         return runs
 
+    def _search_experiments(
+        self,
+        view_type: int,
+        max_results: int,
+        filter_string: str | None,
+        order_by: Sequence[str] | None,
+        page_token: str | None,
+    ) -> tuple[list[Experiment], str | None]:
+        """As MLflow's, in one statement. The steps have MLflow's order here too."""
+        rows = None
+        # How long traces are kept, if that is configured, is MLflow's to work out.
+        if self._get_effective_experiment_trace_archival_retention_context() is None:
+            self._validate_max_results_param(max_results)
+            with self.ManagedSessionMaker() as session:
+                _alone(session)
+                filters = SearchExperimentsUtils.parse_search_filter(filter_string)
+                of_experiment, joined = mlflows._get_search_experiments_filter_clauses(
+                    filters, self._get_dialect()
+                )
+                order = _order_of_experiments(tuple(order_by or ()))
+                offset = SearchUtils.parse_start_offset_from_page_token(page_token)
+                stages = set(LifecycleStage.view_type_to_stages(view_type))
+                statement = EXPERIMENTS
+                for each in joined:
+                    statement = statement.join(each)
+                statement = (
+                    statement.filter(*of_experiment, SqlExperiment.lifecycle_stage.in_(stages))
+                    .order_by(*order)
+                    .offset(offset)
+                    .limit(max_results + 1)
+                )
+                try:
+                    rows = session.execute(statement).all()
+                except DBAPIError:
+                    session.rollback()  # what is lost cannot be committed
+        if rows is None:
+            found: tuple[list[Experiment], str | None] = super()._search_experiments(
+                view_type, max_results, filter_string, order_by, page_token
+            )
+            return found
+        more = len(rows) > max_results
+        token = SearchExperimentsUtils.create_page_token(offset + max_results) if more else None
+        return [_experiment(row) for row in rows[:max_results]], token
+
 
 def _alone(session: Session) -> Connection:
     """Each statement is a transaction of its own, which saves two messages to the database.
@@ -417,4 +488,25 @@ def _info(row: Row[Any], data: RunData) -> RunInfo:
         end_time=row.end_time,
         lifecycle_stage=row.lifecycle_stage,
         artifact_uri=row.artifact_uri,
+    )
+
+
+@lru_cache(maxsize=100)
+def _order_of_experiments(order_by: tuple[str, ...]) -> list[Any]:
+    """Read once: pages ask for the same few, and MLflow reads them with a parser of SQL."""
+    clauses: list[Any] = mlflows._get_search_experiments_order_by_clauses(order_by)
+    return clauses
+
+
+def _experiment(row: Row[Any]) -> Experiment:
+    """As `SqlExperiment.to_mlflow_entity`."""
+    return Experiment(
+        experiment_id=str(row.experiment_id),
+        name=row.name,
+        artifact_location=row.artifact_location,
+        lifecycle_stage=row.lifecycle_stage,
+        tags=[ExperimentTag(key, value) for key, value in _list(row.tags)],
+        creation_time=row.creation_time,
+        last_update_time=row.last_update_time,
+        workspace=row.workspace,
     )

@@ -24,6 +24,7 @@ CALLS: dict[str, Callable[[PostgresStore, str], Any]] = {
     "create_run": lambda store, _: store.create_run("0", "ana", 1, [RunTag("who", "ana")], "lost"),
     "get_run": lambda store, run: store.get_run(run),
     "search_runs": lambda store, _: store.search_runs(["0"], "", ViewType.ACTIVE_ONLY, 10),
+    "search_experiments": lambda store, _: store.search_experiments(),
 }
 
 

@@ -17,6 +17,7 @@ import pytest
 from mlflow.entities import (
     Dataset,
     DatasetInput,
+    ExperimentTag,
     InputTag,
     LoggedModelInput,
     LoggedModelOutput,
@@ -29,6 +30,7 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NAME
+from sqlalchemy import text
 
 from server.store.postgres import PostgresStore
 
@@ -91,6 +93,7 @@ class Caller:
         self.experiments = ["0"]
         self.runs: list[str] = []
         self.tokens: list[Any] = []
+        self.experiment_tokens: list[Any] = []
 
     def some(self, good: list[Any], bad: list[Any], odds: float = 0.04) -> Any:
         return self.random.choice(bad if self.random.random() < odds else good)
@@ -217,15 +220,39 @@ class Caller:
         if kind == "answer" and answer[-1] != "None":
             self.tokens.append(answer[-1].strip("'"))
 
+    def rename_experiment(self) -> None:
+        name = self.random.choice(["one", "Two", f"renamed {len(self.experiments)}"])
+        self.stores.call("rename_experiment", self.experiments[-1], name)
+
+    def set_experiment_tag(self) -> None:
+        tag = ExperimentTag(self.random.choice(KEYS), self.some(TEXTS[:-1], BAD_TEXTS, 0.03))
+        self.stores.call("set_experiment_tag", self.random.choice(self.experiments), tag)
+
+    def delete_experiment_tag(self) -> None:
+        key = self.random.choice(KEYS)
+        self.stores.call("delete_experiment_tag", self.random.choice(self.experiments), key)
+
     def search_experiments(self) -> None:
-        self.stores.call("search_experiments", ViewType.ALL, 5)
+        conditions = self.many(lambda: self.some(EXPERIMENT_FILTERS, BAD_EXPERIMENT_FILTERS), 3)
+        orders = self.many(lambda: self.some(EXPERIMENT_ORDERS, BAD_EXPERIMENT_ORDERS, 0.03), 3)
+        kind, answer = self.stores.call(
+            "search_experiments",
+            self.some([ViewType.ACTIVE_ONLY, ViewType.ALL, ViewType.DELETED_ONLY], [0, 7, None]),
+            self.some([1, 2, 3, 1000], [0, -1, 10**9, None, "1"]),
+            " and ".join(conditions) or self.random.choice([None, ""]),
+            orders or self.random.choice([None, []]),
+            self.some([None, None, *self.experiment_tokens[-2:]], BAD_TOKENS),
+        )
+        if kind == "answer" and answer[-1] != "None":
+            self.experiment_tokens.append(answer[-1].strip("'"))
 
     ODDS = {
         "create_run": 8, "log_metric": 14, "log_batch": 20, "log_param": 6, "set_tag": 6,
         "delete_tag": 2, "update_run_info": 3, "delete_run": 2, "restore_run": 3,
         "create_experiment": 2, "delete_experiment": 1, "restore_experiment": 2,
         "log_inputs": 3, "log_outputs": 2, "get_run": 12, "get_metric_history": 2,
-        "search_runs": 24, "search_experiments": 1,
+        "search_runs": 24, "rename_experiment": 2, "set_experiment_tag": 6,
+        "delete_experiment_tag": 1, "search_experiments": 16,
     }  # fmt: skip
 
     def step(self) -> None:
@@ -278,6 +305,58 @@ ORDERS = [
     "attributes.status",
 ]
 BAD_ORDERS = ["nonsense.x", "metrics.loss UP", "", "attributes.color"]
+BEFORE_THE_FIRST = "eyJvZmZzZXQiOiAiLTEifQ=="  # an offset of -1
+BAD_TOKENS = [
+    "!",
+    "0",
+    "e30=",  # an object without an offset
+    BEFORE_THE_FIRST,
+    "eyJvZmZzZXQiOiAxMDAwfQ==",  # beyond the end
+]
+
+EXPERIMENT_FILTERS = [
+    "name = 'one'",
+    "name != 'one'",
+    "name LIKE 'exp%'",
+    "attribute.name ILIKE 'T%'",
+    "experiment_id = '0'",
+    "experiment_id IN ('0', '1', '2')",
+    "experiment_id NOT IN ('1')",
+    "creation_time > 1700000000000",
+    "last_update_time <= 1700000000100",
+    "tags.loss = 'a'",
+    "tags.acc != 'b'",
+    "tag.loss LIKE '%'",
+    "tags.`a b/c.d-e:f_1` ILIKE 'B'",
+    "tags.loss IS NULL",
+    "tags.ключ IS NOT NULL",
+]
+BAD_EXPERIMENT_FILTERS = [
+    "nonsense",
+    "color = 'red'",
+    "metrics.loss > 1",
+    "experiment_id > '1'",
+    "experiment_id = 'x'",
+    "experiment_id = '99999999999999999999'",
+    "creation_time > 'x'",
+    "creation_time > 99999999999999999999",
+    "creation_time > 1.5",
+    "name > 'a'",
+    "name IS NULL",
+    "tags.loss > 'a'",
+    "name = 'nul\0'",
+    "name = '%s %(x)s {}'",
+    "'",
+]
+EXPERIMENT_ORDERS = [
+    "name",
+    "name DESC",
+    "attribute.creation_time ASC",
+    "last_update_time DESC",
+    "experiment_id",
+    "experiment_id DESC",
+]
+BAD_EXPERIMENT_ORDERS = ["tags.loss", "nonsense", "name UP", "", "color DESC", None, 5]
 
 
 def test_any_sequence_of_calls_has_the_same_answers_and_leaves_the_same_tables(stores):
@@ -310,6 +389,7 @@ def test_the_usual_calls_are_not_left_to_mlflow(stores, experiment, monkeypatch)
     for name in ("create_run", "log_metric", "log_param", "set_tag", "log_batch", "get_run"):
         keep(name)
     keep("_search_runs")
+    keep("_search_experiments")
 
     run = identifier(stores.call("create_run", experiment, "me", 1, [RunTag("a", "b")], "usual"))
     metrics = [Metric("loss", 0.5, 1, step) for step in range(3)]
@@ -319,6 +399,8 @@ def test_the_usual_calls_are_not_left_to_mlflow(stores, experiment, monkeypatch)
     stores.call("log_batch", run, metrics, [Param("depth", "7")], [RunTag("color", "blue")])
     kind, found = stores.call("get_run", run)
     stores.call("search_runs", [experiment], "metrics.loss = 0.5", ViewType.ALL)
+    stores.call("search_experiments")
+    stores.call("search_experiments", ViewType.ALL, 5, "tags.a = 'b'", ["name", "creation_time"])
 
     assert kind == "answer"
     assert found[1]["_data"][1]["_tags"]["color"] == "'blue'"
@@ -359,6 +441,54 @@ def test_a_run_may_be_named_by_its_tag(stores, experiment, name):
     stores.call("create_run", experiment, "me", 1, [RunTag(MLFLOW_RUN_NAME, name)], None)
 
     stores.assert_same_tables()
+
+
+LEFT_BEHIND = """
+INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage,
+    creation_time, last_update_time)
+VALUES
+    (1000000, 'of an old version', NULL, 'active', NULL, NULL),
+    (1000001, 'Old', '', 'active', 5, NULL),
+    (1000002, 'a', 's3://b', NULL, NULL, 5);
+INSERT INTO experiment_tags (experiment_id, key, value)
+VALUES (1000000, 'empty', NULL), (1000000, 'mlflow.note.content', ''), (1000001, '', 'x')"""
+
+
+def test_experiments_that_older_versions_have_left_are_found_alike(stores):
+    for store in (stores.stock, stores.tuned):
+        with store.engine.begin() as connection:
+            connection.execute(text(LEFT_BEHIND))
+
+    orders = [None, *([order] for order in EXPERIMENT_ORDERS)]
+    for filter_string, order in product([None, "tags.empty IS NOT NULL", "name = 'Old'"], orders):
+        stores.call("search_experiments", ViewType.ALL, 1000, filter_string, order)
+        stores.call("search_experiments", ViewType.ACTIVE_ONLY, 1, filter_string, order)
+
+
+def test_what_postgres_refuses_to_search_is_said_in_mlflows_words(stores):
+    kind, (_, message) = stores.call(
+        "search_experiments", ViewType.ALL, 5, None, None, BEFORE_THE_FIRST
+    )
+
+    assert kind == "MlflowException"
+    assert "OFFSET must not be negative" in message
+
+
+RETENTION = """
+trace_archival: {enabled: true, location: "s3://bucket/traces", retention: 30d}
+"""
+
+
+@pytest.mark.parametrize("content", [RETENTION, "nonsense"])
+def test_how_long_traces_are_kept_is_part_of_an_experiment(stores, tmp_path, monkeypatch, content):
+    (tmp_path / "archival.yaml").write_text(content)
+    monkeypatch.setenv("MLFLOW_TRACE_ARCHIVAL_CONFIG", str(tmp_path / "archival.yaml"))
+
+    kind, found = stores.call("search_experiments", ViewType.ACTIVE_ONLY, 1)
+
+    assert kind == "answer"
+    kept = found[0][1]["_effective_trace_archival_retention"]
+    assert kept == ("'30d'" if content == RETENTION else "None")
 
 
 WRITERS = 6
