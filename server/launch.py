@@ -9,18 +9,30 @@ imports MLflow for itself, which takes most of a server's memory and all of its 
 import gc
 import multiprocessing
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from os import environ
+from typing import Any
 from weakref import WeakSet
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Dialect, Engine, event
 
 BRIDGED = {"mlflow.server.fastapi_app:app": "server.app:app"}
 """What is served in place of MLflow's app. One that also asks for a password is served as it is."""
 
 COLLECT = (50_000, 20, 50)
 """New objects before Python looks for cycles among them, and how often among the older ones."""
+
+TIMEOUTS = {
+    "connect_timeout": 10,  # seconds
+    "tcp_user_timeout": 30_000,  # milliseconds
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+"""How long a database may be silent, for libpq. A machine that vanishes ends no connection: Linux
+would send to it for a quarter of an hour, or wait for its answer for two, and the few connections
+of a pool would be gone for as long. A statement may take longer: the kernel answers for it."""
 
 engines: WeakSet[Engine] = WeakSet()
 """What has asked a database in this process."""
@@ -29,6 +41,15 @@ engines: WeakSet[Engine] = WeakSet()
 @event.listens_for(Engine, "engine_connect")
 def _note(connection: Connection) -> None:
     engines.add(connection.engine)
+
+
+@event.listens_for(Engine, "do_connect")
+def _limit_silence(
+    dialect: Dialect, _: object, __: Sequence[object], parameters: dict[str, Any]
+) -> None:
+    """Whatever the URL says itself stays."""
+    if dialect.driver == "psycopg2":
+        parameters.update({**TIMEOUTS, **parameters})
 
 
 def serve(command: list[str], *, extra_env: Mapping[str, str], **_: object) -> None:

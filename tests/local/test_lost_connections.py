@@ -1,15 +1,18 @@
 """The database is lost at each point of each call, and comes back."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
+import psutil
 import psycopg2
 import pytest
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy import event
 
+from server.launch import TIMEOUTS
 from server.store.postgres import PostgresStore
 
 from .databases import ARTIFACTS, equal_databases
@@ -95,3 +98,35 @@ def test_a_lost_connection_is_answered_with_try_again_and_the_next_call_works(
     assert len(sent) < number, "every point was seen"
     if name in ("log_metric", "log_batch"):
         assert [each.value for each in store.get_metric_history(run, "loss")] == [0.5]
+
+
+@contextmanager
+def mute(url: str) -> Iterator[None]:
+    """The kernel takes connections to the database, which never says anything."""
+    with closing(psycopg2.connect(url.replace("+psycopg2", ""))) as connection:
+        postmaster = psutil.Process(connection.info.backend_pid).parent()
+    assert postmaster
+    postmaster.suspend()
+    try:
+        yield
+    finally:
+        postmaster.resume()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_database_that_never_answers_is_answered_with_try_again(url, store, monkeypatch, name):
+    monkeypatch.setitem(TIMEOUTS, "connect_timeout", 2)
+    run = store.create_run("0", "ana", 1, [], "kept").info.run_id
+    store.engine.dispose()
+
+    with ThreadPoolExecutor() as threads, mute(url):
+        assert threads.submit(status, CALLS[name], store, run).result(timeout=30) == 503
+
+    assert status(CALLS[name], store, run) == 200
+
+
+def test_a_connection_to_a_machine_that_has_vanished_is_given_up(store):
+    with store.engine.connect() as connection:
+        known = connection.connection.dbapi_connection.info.dsn_parameters
+
+    assert known.items() >= {name: str(value) for name, value in TIMEOUTS.items()}.items()

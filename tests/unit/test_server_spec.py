@@ -107,5 +107,7 @@ def test_more_replicas_at_least_than_at_most_are_refused():
 
 def test_one_mlflow_version_everywhere():
     pins = re.findall(r"^mlflow==(\S+)", (ROOT / "server/requirements.txt").read_text(), re.M)
+    labels = re.findall(r'\.version="(.*)"', (ROOT / "server/Dockerfile").read_text())
 
-    assert {VERSION, *(pin.rstrip("\\").strip() for pin in pins)} == {MLFLOW_VERSION}
+    assert len(pins) == len(labels) == 1
+    assert {VERSION, *pins, *labels} == {MLFLOW_VERSION}

@@ -1,9 +1,11 @@
-"""Scientists at work: clients of a tracking server, in a pod. They never try a request again.
+"""Scientists at work: clients of a tracking server, in a pod.
 
-`python scientists.py write URI` logs until it is ended. `python scientists.py mixed URI` does what
-teams do, and ends; `python scientists.py big URI` sends a file larger than a server's memory,
-and reads it back. Each line of the output is all that was counted until then, as JSON. It needs
-nothing but `requests`, which is what MLflow's client sends its requests with.
+`python scientists.py write URI` logs until it is ended, and never tries a request again;
+`python scientists.py train URI` does the same with MLflow's client, which does. `python
+scientists.py mixed URI` does what teams do, and ends; `python scientists.py big URI` sends a file
+larger than a server's memory, and reads it back. Each line of the output is all that was counted
+until then, as JSON. But for `train`, it needs nothing but `requests`, which is what MLflow's client
+sends its requests with.
 """
 
 import hashlib
@@ -51,6 +53,16 @@ class Count:
     """Writes that were acknowledged, and then were not there."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def answer(self) -> None:
+        """One request was answered as it should be."""
+        with self.lock:
+            self.answered += 1
+
+    def fail(self, what: str) -> None:
+        """One was not."""
+        with self.lock:
+            self.failures.append(f"{time.time():.2f} {what}")
+
     def report(self) -> None:
         """Print it."""
         with self.lock:
@@ -74,11 +86,9 @@ class Scientist:
             answer.raise_for_status()
         except requests.RequestException as failure:
             said = failure.response.text[:300] if failure.response is not None else ""
-            with self.count.lock:
-                self.count.failures.append(f"{time.time():.2f} {method} {path}: {failure!r} {said}")
+            self.count.fail(f"{method} {path}: {failure!r} {said}")
             return None
-        with self.count.lock:
-            self.count.answered += 1
+        self.count.answer()
         return answer
 
     def begin(self) -> str:
@@ -108,6 +118,34 @@ class Scientist:
                 return found
 
 
+class Trainer(Scientist):
+    """Logs as a training program does: with MLflow's client, and as often as that tries."""
+
+    def __init__(self, uri: str, count: Count) -> None:
+        from mlflow import MlflowClient  # it takes seconds, which nobody else has to wait
+
+        super().__init__(uri, count)
+        self.client = MlflowClient(uri)
+
+    def begin(self) -> str:
+        """Create a run, which has to work."""
+        return str(self.client.create_run(EXPERIMENT).info.run_id)
+
+    def log(self, run: str, step: int) -> bool:
+        """Log one value of a metric, and say whether that was acknowledged."""
+        try:
+            self.client.log_metric(run, "loss", step, step=step)
+        except Exception as failure:
+            self.count.fail(f"log_metric: {failure!r}")
+            return False
+        self.count.answer()
+        return True
+
+    def steps(self, run: str) -> set[int]:
+        """Read which steps were logged."""
+        return {metric.step for metric in self.client.get_metric_history(run, "loss")}
+
+
 def arrive(uri: str) -> None:
     """Wait until the way is open: the rules of a network take a moment to know a new pod."""
     deadline = time.monotonic() + ANSWER_SECONDS
@@ -121,11 +159,11 @@ def arrive(uri: str) -> None:
     sys.exit(f"there is no way to {uri}")
 
 
-def write(uri: str, enough: threading.Event, count: Count) -> None:
+def write(who: type[Scientist], uri: str, enough: threading.Event, count: Count) -> None:
     """Log step after step, then read what was acknowledged."""
 
     def work() -> None:
-        scientist = Scientist(uri, count)
+        scientist = who(uri, count)
         run = scientist.begin()
         acknowledged: set[int] = set()
         for step in itertools.count():
@@ -247,7 +285,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: enough.set())
     _, what, uri = sys.argv
     arrive(uri)
-    if what == "write":
-        write(uri, enough, Count())
+    writers = {"write": Scientist, "train": Trainer}
+    if what in writers:
+        write(writers[what], uri, enough, Count())
     else:
         {"mixed": mixed, "big": big}[what](uri, Count())

@@ -1,5 +1,5 @@
 """Two servers of the smallest size: what they may do, what they can take, and that nobody notices
-when one of them goes."""
+when one of them goes, or their database for a moment."""
 
 import json
 from collections.abc import Iterator
@@ -108,7 +108,7 @@ def test_the_smallest_size_holds(stack, servers, what):
             print(f"{server}: {kind} {idle[server][kind] // MIB} MiB idle, {most // MIB} loaded")
 
 
-# That nobody notices when one of them goes.
+# That nobody notices when one of them goes, or their database for a moment.
 
 
 def test_no_request_is_lost_when_a_server_is_deleted(stack, servers):
@@ -119,6 +119,19 @@ def test_no_request_is_lost_when_a_server_is_deleted(stack, servers):
         scientists.close()
 
         assert scientists.faults == []
+
+
+def test_a_restart_of_the_database_costs_a_training_program_nothing_but_time(stack, servers):
+    before = restarts(stack)
+    (database,) = stack.pods("database")
+    with laboratory.opened(stack, "train") as scientists:
+        scientists.see(FIRST_ANSWERS)
+        stack.kubectl("delete", "pod", name(database))  # until it is gone
+        scientists.see(FIRST_ANSWERS)
+        scientists.close()
+
+        assert scientists.faults == []
+    assert restarts(stack) == before
 
 
 @contextmanager
