@@ -106,6 +106,7 @@ class ClusterImages(pulumi.ComponentResource):
 
     tracking: Output[str]
     training: Output[str]
+    training_tagged: Output[str | None]
 
     def __init__(self, name: str, args: ClusterImagesArgs, opts: ResourceOptions | None = None):
         super().__init__("mlflow-platform:kubernetes:Images", name, None, opts)
@@ -114,7 +115,7 @@ class ClusterImages(pulumi.ComponentResource):
         if chosen.load:
             builder = {"tool": chosen.load, "cluster": args.cluster}
 
-        def image(part: str, folder: str, **arguments: str | None) -> Output[str]:
+        def image(part: str, folder: str, **arguments: str | None) -> ImageBuild:
             return ImageBuild(
                 f"{name}-{part}",
                 # Not named after the stack: what is the same for two stacks is built once.
@@ -126,10 +127,11 @@ class ClusterImages(pulumi.ComponentResource):
                 ),
                 builder=builder,
                 opts=ResourceOptions(parent=self),
-            ).reference
+            )
 
-        self.tracking = image("tracking", "server", BASE=chosen.tracking_base)
-        self.training = image(
+        self.tracking = image("tracking", "server", BASE=chosen.tracking_base).reference
+        training = image(
             "training", "training", BASE=chosen.training_base, REQUIREMENTS="requirements.txt"
         )
+        self.training, self.training_tagged = training.reference, training.tagged
         self.register_outputs({})

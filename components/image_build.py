@@ -77,6 +77,7 @@ class ImageBuild(Resource, module="images", name="Image"):
 
     reference: Output[str]
     """As pods name it: by digest where there is a registry, else by the tag."""
+    tag: Output[str]
 
     def __init__(
         self,
@@ -98,3 +99,13 @@ class ImageBuild(Resource, module="images", name="Image"):
             "reference": None,
         }
         super().__init__(ImageProvider(), name, props, opts)
+
+    @property
+    def tagged(self) -> Output[str | None]:
+        """The same image by its tag; nothing where no registry has it."""
+        return Output.all(self.reference, self.tag).apply(lambda known: _tagged(*known))
+
+
+def _tagged(reference: str, tag: str) -> str | None:
+    image, digest, _ = reference.partition("@")
+    return f"{image}:{tag}" if digest else None

@@ -64,6 +64,7 @@ class Images(pulumi.ComponentResource):
     """Given out once the nodes may pull it."""
     training: Output[str]
     """Given out once the nodes may pull it."""
+    training_tagged: Output[str | None]
 
     def __init__(self, name: str, args: ImagesArgs, opts: ResourceOptions | None = None):
         super().__init__("mlflow-platform:gcp:Images", name, None, opts)
@@ -138,9 +139,9 @@ class Images(pulumi.ComponentResource):
                 "staging": staging.name,
             }
 
-        def image(part: str, folder: str, **arguments: str | None) -> Output[str]:
+        def image(part: str, folder: str, **arguments: str | None) -> ImageBuild:
             chosen = {key: value for key, value in arguments.items() if value}
-            built = ImageBuild(
+            return ImageBuild(
                 f"{name}-{part}",
                 # Not named after the stack: what is the same for two stacks is built once.
                 image=after(Output.format("{0}/{1}/mlflow-{2}", repository, project, part), *ready),
@@ -148,11 +149,13 @@ class Images(pulumi.ComponentResource):
                 builder=builder,
                 opts=child,
             )
-            return after(built.reference, pull)
 
         requirements = "requirements-gpu.txt" if args.gpu else "requirements.txt"
-        self.tracking = image("tracking", "server", BASE=settings.tracking_base)
-        self.training = image(
+        tracking = image("tracking", "server", BASE=settings.tracking_base)
+        training = image(
             "training", "training", BASE=settings.training_base, REQUIREMENTS=requirements
         )
+        self.tracking = after(tracking.reference, pull)
+        self.training = after(training.reference, pull)
+        self.training_tagged = training.tagged
         self.register_outputs({})

@@ -254,6 +254,7 @@ def deploy(stack: Stack) -> Handoff:
             PORT,
         ),
         training_image=images.training,
+        training_image_tagged=images.training_tagged,
         training_service_account=jobs.account,
         accelerator=accelerator.type if accelerator else None,
         admin_user=None,

@@ -182,6 +182,7 @@ def deploy(stack: Stack) -> Handoff:
             [*kubectl, "port-forward", f"service/{SERVICE}", f"{stack.access.port}:{PORT}"]
         ),
         training_image=images.training,
+        training_image_tagged=images.training_tagged,
         training_service_account=jobs.account,
         accelerator=None,
         admin_user=None,

@@ -61,6 +61,7 @@ def deploy(stack: Stack) -> Handoff:
         namespace=None,
         connect_command=None,
         training_image=None,
+        training_image_tagged=None,
         training_service_account=None,
         accelerator=None,
         admin_user=None,

@@ -39,6 +39,13 @@ def parser() -> argparse.ArgumentParser:
     )
     connect.add_argument("--folder", type=Path, default=Path(), help="where to write (default: .)")
     connect.add_argument(
+        "--project",
+        type=Path,
+        default=Path("training"),
+        metavar="FOLDER",
+        help="what MLflow's own Kubernetes backend is to run, if it is there (default: training)",
+    )
+    connect.add_argument(
         "--no-tunnel", action="store_true", help="only write, as when one is open already"
     )
     connect.set_defaults(does=write_and_open)
@@ -124,7 +131,7 @@ def write_and_open(args: argparse.Namespace) -> None:
     found = handoff.of_file(args.outputs) if args.outputs else handoff.of_stack(args.stack)
     if not args.folder.is_dir():
         raise Problem(f"--folder {args.folder} is no folder. Type: mkdir -p {args.folder}")
-    for file in files.write(found, args.folder):
+    for file in files.write(found, args.folder, args.project):
         print(f"wrote      {file}")
     print(f"versions   {versions.verdict(versions.client(), found.server_version)}")
     # Absolute: a shell looks for a bare `.env` on PATH.

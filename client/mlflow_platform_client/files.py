@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from . import docker_project
 from .handoff import Handoff
 from .job import GPU, skeleton
 from .problem import Problem
@@ -20,6 +21,7 @@ MARK = "mlflow-platform connect"
 ENVIRONMENT = ".env"
 BACKEND = "k8s_config.json"
 JOB = "k8s_job_template.yaml"
+PROJECT = "k8s_project"
 
 T4_SHARE = {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"memory": "8Gi"}}
 """Half of an n1-standard-4, the machine that a T4 usually comes with."""
@@ -28,13 +30,17 @@ LAPTOP_SHARE = {"requests": {"cpu": "500m", "memory": "2Gi"}, "limits": {"memory
 """Fits into the virtual machine of Docker Desktop beside the server."""
 
 
-def write(handoff: Handoff, folder: Path) -> list[Path]:
-    """Write what the stack has use for; nothing is written if one of them is not ours."""
+def write(handoff: Handoff, folder: Path, project: Path | None = None) -> list[Path]:
+    """Write what the stack has use for; nothing is written if one of them is not ours.
+
+    With a registry, that is for MLflow's own Kubernetes backend too, with its project.
+    """
     contents = {ENVIRONMENT: environment(handoff)}
-    if handoff.training_image:
+    if handoff.training_image_tagged:
         contents[BACKEND] = json.dumps(backend(handoff, folder), indent=2) + "\n"
         heading = f"# Written by `{MARK}`, for: mlflow run … --backend kubernetes\n"
         contents[JOB] = heading + yaml.safe_dump(job(handoff), sort_keys=False)
+    if handoff.training_image:
         ours = {"written-by": MARK, **platform(handoff).document()}
         contents[PLATFORM] = json.dumps(ours, indent=2) + "\n"
     for name in contents:
@@ -44,13 +50,17 @@ def write(handoff: Handoff, folder: Path) -> list[Path]:
                 f"{file} is there, and not by this command. Move it away, or choose another "
                 "place with --folder"
             )
+    written = [folder / name for name in contents]
+    if handoff.training_image_tagged and project and (project / docker_project.FILE).is_file():
+        docker_project.write(project, folder / PROJECT, handoff.training_image_tagged, MARK)
+        written.append(folder / PROJECT)
     for name, content in contents.items():
         # Readable by nobody else from the start: it may hold a password.
         new = folder / f"{name}.new"
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as sink:
             sink.write(content)
         new.replace(folder / name)
-    return [folder / name for name in contents]
+    return written
 
 
 def environment(handoff: Handoff) -> str:
@@ -60,7 +70,7 @@ def environment(handoff: Handoff) -> str:
         # Signed upload URLs need a key, and with Workload Identity there is none.
         "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
     }
-    if handoff.training_image:
+    if handoff.training_image_tagged:
         # What MLflow gives to its Jobs in place of this machine's own address of the server.
         variables["KUBE_MLFLOW_TRACKING_URI"] = handoff.tracking_uri_in_cluster
     if handoff.admin_user and handoff.admin_password:
@@ -75,7 +85,7 @@ def backend(handoff: Handoff, folder: Path) -> dict[str, Any]:
     config = {
         "written-by": MARK,
         "kube-job-template-path": str((folder / JOB).resolve()),
-        "repository-uri": str(handoff.training_image).partition("@")[0],
+        "repository-uri": str(handoff.training_image_tagged).rpartition(":")[0],
     }
     if handoff.context:
         config["kube-context"] = handoff.context

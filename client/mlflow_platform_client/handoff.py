@@ -25,6 +25,8 @@ class Handoff:
     """Shell command that opens the tunnel, and stays; nothing where `tracking_uri` answers."""
     training_image: str | None = None
     """By digest."""
+    training_image_tagged: str | None = None
+    """The same one by its tag; nothing where no registry has it."""
     training_service_account: str | None = None
     accelerator: str | None = None
     admin_user: str | None = None

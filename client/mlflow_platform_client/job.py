@@ -119,5 +119,10 @@ def manifest(
 
 def name(project: str | None, run_id: str) -> str:
     """Name a Job so that a person knows whose it is; its pods add six characters."""
-    words = re.sub(r"[^a-z0-9]+", "-", (project or "run").lower()).strip("-")[:40].strip("-")
-    return f"{words or 'run'}-{run_id[:12]}"
+    return f"{label(project, 40)}-{run_id[:12]}"
+
+
+def label(project: str | None, longest: int) -> str:
+    """Turn any project's name into what a name in Kubernetes may begin with."""
+    words = re.sub(r"[^a-z0-9]+", "-", (project or "").lower()).strip("-")[:longest].strip("-")
+    return words or "run"

@@ -67,6 +67,11 @@ def pack(folder: Path) -> Package:
     return Package(packed.getvalue(), len(names))
 
 
+def entries(folder: Path) -> list[str]:
+    """What lies in the folder itself and has a part in the project."""
+    return sorted({Path(name).parts[0] for name in _names(folder)})
+
+
 def _names(folder: Path) -> Iterator[str]:
     found = _known_to_git(folder)
     for name in _walked(folder) if found is None else found:

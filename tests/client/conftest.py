@@ -20,6 +20,7 @@ GKE = {
     "namespace": "mlflow",
     "connectCommand": "gcloud container clusters get-credentials mlflow && kubectl port-forward x",
     "trainingImage": f"gcr.io/project/mlflow-training@sha256:{1:064}",
+    "trainingImageTagged": "gcr.io/project/mlflow-training:0123456789abcdef",
     "trainingServiceAccount": "training",
     "accelerator": "nvidia-tesla-t4",
     "adminUser": None,
@@ -42,8 +43,8 @@ def desktop(gke):
 @pytest.fixture
 def local(gke):
     """The outputs of a stack on a laptop, where no Job can run."""
-    in_cluster = ("namespace", "connectCommand", "trainingImage", "trainingServiceAccount")
-    return gke | {name: None for name in (*in_cluster, "accelerator")}
+    kept = ("trackingUri", "trackingUriInCluster", "uiUrl", "artifactRoot", "serverVersion")
+    return {name: value if name in kept else None for name, value in gke.items()}
 
 
 @pytest.fixture

@@ -105,13 +105,14 @@ def test_the_context_is_the_one_that_the_tunnel_uses(gke, desktop):
 
 
 @pytest.mark.parametrize(
-    "name", [".env", "k8s_config.json", "k8s_job_template.yaml", "platform.json"]
+    "name",
+    [".env", "k8s_config.json", "k8s_job_template.yaml", "k8s_project", "platform.json"],
 )
 def test_somebody_elses_file_is_left_alone_and_nothing_else_is_written(gke, tmp_path, name):
     (tmp_path / name).write_text("mine")
 
     with pytest.raises(Problem, match=rf"{name} is there.*--folder"):
-        files.write(read(gke), tmp_path)
+        files.write(read(gke), tmp_path, ROOT / "training")
 
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {name: "mine"}
 

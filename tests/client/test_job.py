@@ -128,3 +128,17 @@ def test_kubernetes_puts_no_variable_of_its_own_into_a_command():
 )
 def test_whatever_a_project_is_called_its_job_has_a_name_that_kubernetes_takes(project, name):
     assert made(project=project)["metadata"]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("project", "label"),
+    [
+        ("RAPIDS-MLFLOW", "rapids-mlflow"),
+        ("_Flights, delayed!", "flights-delayed"),
+        ("twelve words", "twelve"),  # cut where no hyphen is left at the end
+        ("飛行", "run"),
+        (None, "run"),
+    ],
+)
+def test_any_name_of_a_project_begins_one_that_kubernetes_allows(project, label):
+    assert job.label(project, 7 if project == "twelve words" else 40) == label

@@ -55,6 +55,13 @@ def test_the_same_files_give_the_same_bytes_wherever_and_whenever(folder, tmp_pa
     assert project.pack(copy) == here
 
 
+def test_the_entries_are_what_lies_in_the_folder_itself_without_what_no_job_needs(folder):
+    (folder / ".env").write_text("MLFLOW_TRACKING_PASSWORD=secret")
+    (folder / "part" / "more.py").write_text("")
+
+    assert project.entries(folder) == ["MLproject", "data.csv", "part"]
+
+
 @pytest.mark.parametrize("change", ["content", "name", "right to be executed"])
 def test_another_project_has_another_name(folder, change):
     before, file = project.pack(folder).digest, folder / "part" / "train.py"
