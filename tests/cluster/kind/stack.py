@@ -22,8 +22,8 @@ from tools import pulumi_cli
 
 __all__ = ["Refusal", "Stack", "made"]
 
-PERSON = "ana"
-"""Somebody in `access.people`."""
+PERSON = "system:serviceaccount:default:ana"
+"""Somebody in `access.people`: one whom any cluster gives a token."""
 
 IMAGES = "mlflow-platform"
 """The folder of a registry that other tests push the same images to."""
@@ -59,7 +59,7 @@ class Stack(Program):
         super().__init__("kind", folder, pulumi_cli.find(), environment)
         self._file = self.program / "Pulumi.kind.yaml"
         kubeconfig = yaml.safe_load(cluster.kubeconfig.read_text())
-        self.persons = _as(PERSON, kubeconfig, folder / "kubeconfig")
+        self.persons = _of_person(cluster, kubeconfig, folder / "kubeconfig")
         self.settings = {
             key.removeprefix("mlflow-platform:"): value
             for key, value in yaml.safe_load(self._file.read_text())["config"].items()
@@ -155,9 +155,17 @@ class Stack(Program):
             self.cluster.kubectl("wait", f"namespace/{namespace}", "--for=delete", "--timeout=120s")
 
 
-def _as(person: str, kubeconfig: dict[str, Any], file: Path) -> Path:
-    """Write a kubeconfig of somebody else, whose name its owner may take."""
-    users = [{**each, "user": {**each["user"], "as": person}} for each in kubeconfig["users"]]
+def _of_person(cluster: Cluster, kubeconfig: dict[str, Any], file: Path) -> Path:
+    """Write the kubeconfig of `PERSON`. The Python client knows no `as`."""
+    *_, namespace, name = PERSON.split(":")
+    account = {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": name, "namespace": namespace},
+    }
+    cluster.kubectl("apply", "--filename=-", stdin=json.dumps(account))
+    token = cluster.kubectl("create", "token", name, f"--namespace={namespace}", "--duration=4h")
+    users = [{"name": each["name"], "user": {"token": token}} for each in kubeconfig["users"]]
     file.touch(mode=0o600)
     file.write_text(yaml.safe_dump({**kubeconfig, "users": users}))
     return file
