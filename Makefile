@@ -39,10 +39,9 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 	@$(run) -m tools.stack down $(STACK) $(ARGS)
 
 # The cluster's tests wait for pods most of the time, so there is work for four even on two cores.
-# What takes longest begins first, and what is short fills the gaps.
 test: check env-cli ## every check and test that this machine can run
-	@$(pytest) --numprocesses 4 tests/local tests/cluster tests/training tests/engine tests/tools \
-		tests/client tests/unit $(ARGS)
+	@$(pytest) --numprocesses 4 tests/cluster tests/unit tests/client tests/tools tests/training \
+		tests/local tests/engine $(ARGS)
 
 test-unit: env-dev ## the program under Pulumi's mocks: seconds
 	@$(pytest) tests/unit $(ARGS)
