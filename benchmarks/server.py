@@ -7,9 +7,13 @@ median of the rounds' ratios; a single figure says as much about the machine.
 import argparse
 import statistics
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from .servers import FOLDER, OPERATIONS, Load, opened
+from .servers import FOLDER, OPERATIONS, UPLOAD, Load, opened
+
+UPLOADS = replace(UPLOAD, count=4, connections=4)
+"""At once."""
 
 
 def measure(rounds: int) -> list[tuple[str, float, float, float]]:
@@ -29,11 +33,13 @@ def measure(rounds: int) -> list[tuple[str, float, float, float]]:
                 done = {id(server): server.load(operation) for server in order}
                 loads[operation.name].append((done[id(stock)], done[id(tuned)]))
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
+        grown = [(stock.growth_mib(UPLOADS), tuned.growth_mib(UPLOADS)) for _ in range(rounds)]
         for name, pairs in loads.items():
             table.append(_row(f"{name}: CPU s/1,000", [(a.cpu, b.cpu) for a, b in pairs]))
             table.append(_row(f"{name}: s/1,000", [(1e3 / a.rate, 1e3 / b.rate) for a, b in pairs]))
             table.append(_row(f"{name}: p50 ms", [(a.p50, b.p50) for a, b in pairs]))
             table.append(_row(f"{name}: p99 ms", [(a.p99, b.p99) for a, b in pairs]))
+        table.append(_row("memory of each of 4 uploads of 100 MB at once, MiB", grown))
         table.append(_row("memory after, MiB", [(stock.memory_mib(), tuned.memory_mib())]))
     return table
 

@@ -141,6 +141,16 @@ class Server:
         """Of all processes, connections included."""
         return sum(each.num_fds() for each in self._tree())
 
+    def growth_mib(self, operation: Operation) -> float:
+        """What memory grows by at most while it is under load, for each connection."""
+        most = before = self.memory_mib()
+        with ThreadPoolExecutor(1) as background:
+            loading = background.submit(self.load, operation)
+            while not loading.done():
+                most = max(most, self.memory_mib())
+            loading.result()
+        return (most - before) / operation.connections
+
     def load(self, operation: Operation) -> "Load":
         """Send one round of requests."""
         return self.send([operation] * operation.count, operation.connections)

@@ -20,7 +20,10 @@ READY_SECONDS = 15 * 60
 """For a new node, the image, the proxy and the server, one after the other."""
 
 CPU_PERCENT = 70
-"""Of what a replica asked for; above it, another one starts."""
+"""Of what a replica asked for; above it, another one starts. With its node that takes minutes, in
+which the load can grow by 43 % before pods want more than they were promised. People who look
+around start none: the longest search, of 1,000 runs, is 0.14 s of CPU, 4 % of what one `small` pod
+is promised in the 15 seconds between two looks of the autoscaler."""
 
 
 def host_names(service: str, namespace: str) -> tuple[str, ...]:
