@@ -48,6 +48,20 @@ def local(gke):
 
 
 @pytest.fixture
+def lay_out(tmp_path):
+    """Make a folder of files with these contents."""
+
+    def made(name, contents):
+        for path, content in contents.items():
+            file = tmp_path / name / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
+        return tmp_path / name
+
+    return made
+
+
+@pytest.fixture
 def saved(tmp_path):
     """Save outputs as `pulumi stack output --json` would."""
 

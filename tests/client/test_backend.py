@@ -31,11 +31,8 @@ entry_points:
 
 
 @pytest.fixture
-def folder(tmp_path):
-    place = tmp_path / "small"
-    place.mkdir()
-    (place / "MLproject").write_text(PROJECT)
-    return place
+def folder(lay_out):
+    return lay_out("small", {"MLproject": PROJECT})
 
 
 @pytest.fixture

@@ -23,14 +23,10 @@ entry_points:
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(lay_out):
     """A project outside of any checkout."""
-    place = tmp_path / "small project"
-    (place / "part").mkdir(parents=True)
-    (place / "MLproject").write_text(PROJECT)
-    (place / "data.csv").write_text("1,2\n")
-    (place / "part" / "train.py").write_text("print('trained')\n")
-    return place
+    files = {"MLproject": PROJECT, "data.csv": "1,2\n", "part/train.py": "print('trained')\n"}
+    return lay_out("small project", files)
 
 
 def names(package):
