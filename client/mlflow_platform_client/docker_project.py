@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from . import job, project
+from . import job, mark, project
 from .problem import Problem
 
 FILE = "MLproject"
@@ -20,14 +20,14 @@ LONGEST = 36
 """Kubernetes allows 63 characters, and MLflow adds the time to the microsecond."""
 
 
-def write(source: Path, folder: Path, image: str, mark: str) -> None:
+def write(source: Path, folder: Path, image: str) -> None:
     """Make the folder, or one in its place; what fails on the way leaves it as it was."""
-    _check_written_by(mark, folder)
+    _check(source, folder)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
         new = Path(place) / "new"
         new.mkdir()
         content = yaml.safe_dump(_with_image(source, image), sort_keys=False, allow_unicode=True)
-        (new / FILE).write_text(f"# Written by `{mark}`, from {source / FILE}\n{content}")
+        (new / FILE).write_text(f"# Written by `{mark.MARK}`, from {source / FILE}\n{content}")
         for name in project.entries(source):
             if name != FILE:
                 (new / name).symlink_to((source / name).resolve())
@@ -36,13 +36,14 @@ def write(source: Path, folder: Path, image: str, mark: str) -> None:
         new.rename(folder)
 
 
-def _check_written_by(mark: str, folder: Path) -> None:
-    described = folder / FILE
-    if folder.exists() and not (described.is_file() and mark in described.read_text()):
+def _check(source: Path, folder: Path) -> None:
+    if folder.resolve().is_relative_to(source.resolve()):
         raise Problem(
-            f"{folder} is there, and not by this command. Move it away, or choose another "
-            "place with --folder"
+            f"{folder} would be a part of the project {source} itself. Choose a place beside the "
+            "project with --folder"
         )
+    described = folder / FILE
+    mark.check(folder, described)
     for entry in folder.iterdir() if folder.exists() else ():
         if entry != described and not entry.is_symlink():
             raise Problem(

@@ -8,15 +8,12 @@ from typing import Any
 
 import yaml
 
-from . import docker_project
+from . import docker_project, mark
 from .handoff import Handoff
 from .job import GPU, skeleton
-from .problem import Problem
+from .mark import MARK
 from .settings import FILE as PLATFORM
 from .settings import Settings
-
-MARK = "mlflow-platform connect"
-"""In each file; one without it is somebody else's."""
 
 ENVIRONMENT = ".env"
 BACKEND = "k8s_config.json"
@@ -44,15 +41,10 @@ def write(handoff: Handoff, folder: Path, project: Path | None = None) -> list[P
         ours = {"written-by": MARK, **platform(handoff).document()}
         contents[PLATFORM] = json.dumps(ours, indent=2) + "\n"
     for name in contents:
-        file = folder / name
-        if file.exists() and MARK not in file.read_text():
-            raise Problem(
-                f"{file} is there, and not by this command. Move it away, or choose another "
-                "place with --folder"
-            )
+        mark.check(folder / name, folder / name)
     written = [folder / name for name in contents]
     if handoff.training_image_tagged and project and (project / docker_project.FILE).is_file():
-        docker_project.write(project, folder / PROJECT, handoff.training_image_tagged, MARK)
+        docker_project.write(project, folder / PROJECT, handoff.training_image_tagged)
         written.append(folder / PROJECT)
     for name, content in contents.items():
         # Readable by nobody else from the start: it may hold a password.

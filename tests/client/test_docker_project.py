@@ -15,18 +15,13 @@ entry_points:
   main: {command: python train.py}
 """
 IMAGE = "registry.example/mlflow-training:0123"
-MARK = "mlflow-platform connect"
 
 
 @pytest.fixture
-def source(tmp_path):
+def source(lay_out):
     """A project outside of any checkout."""
-    place = tmp_path / "training"
-    (place / "part").mkdir(parents=True)
-    (place / "MLproject").write_text(PROJECT)
-    (place / "train.py").write_text("first")
-    (place / "part" / "more.py").write_text("")
-    return place
+    files = {"MLproject": PROJECT, "train.py": "first", "part/more.py": ""}
+    return lay_out("training", files)
 
 
 @pytest.fixture
@@ -36,7 +31,7 @@ def folder(tmp_path):
 
 
 def written(source, folder):
-    docker_project.write(source, folder, IMAGE, MARK)
+    docker_project.write(source, folder, IMAGE)
     return yaml.safe_load((folder / "MLproject").read_text())
 
 
@@ -120,3 +115,10 @@ def test_a_file_that_somebody_put_into_it_is_not_lost(source, folder):
         written(source, folder)
 
     assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_it_is_no_part_of_the_project_that_it_is_made_of(source):
+    with pytest.raises(Problem, match=r"would be a part of the project.*--folder"):
+        written(source, source / "k8s_project")
+
+    assert sorted(os.listdir(source)) == ["MLproject", "part", "train.py"]
