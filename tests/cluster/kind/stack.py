@@ -22,7 +22,7 @@ from tools import pulumi_cli
 
 __all__ = ["Refusal", "Stack", "made"]
 
-PERSON = "system:serviceaccount:default:ana"
+PERSON = "system:serviceaccount:mlflow-training:ana"
 """Somebody in `access.people`: one whom any cluster gives a token."""
 
 IMAGES = "mlflow-platform"
@@ -46,7 +46,7 @@ class Stack(Program):
     def __init__(
         self, folder: Path, cluster: Cluster, docker: Docker, cloud: StandInCloud, edit: Edit
     ) -> None:
-        self.cluster, self.docker = cluster, docker
+        self.cluster, self.docker, self._folder = cluster, docker, folder
         self._edit = edit
         programs = [str(Path(cluster.program).parent), os.environ["PATH"]]
         environment = {
@@ -59,7 +59,6 @@ class Stack(Program):
         super().__init__("kind", folder, pulumi_cli.find(), environment)
         self._file = self.program / "Pulumi.kind.yaml"
         kubeconfig = yaml.safe_load(cluster.kubeconfig.read_text())
-        self.persons = _of_person(cluster, kubeconfig, folder / "kubeconfig")
         self.settings = {
             key.removeprefix("mlflow-platform:"): value
             for key, value in yaml.safe_load(self._file.read_text())["config"].items()
@@ -77,6 +76,20 @@ class Stack(Program):
             "server": {"size": "small", "replicas": 2},
             "access": {"port": free_ports(1)[0], "people": [PERSON]},
         }
+
+    def kubeconfig_of_person(self) -> Path:
+        """Write it, while the stack is up. Python's client of Kubernetes knows no `as`."""
+        *_, namespace, name = PERSON.split(":")
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
+        # It goes with the namespace.
+        self.kubectl("apply", "--filename=-", stdin=json.dumps(account), namespace=namespace)
+        token = self.kubectl("create", "token", name, "--duration=4h", namespace=namespace)
+        known = yaml.safe_load(self.cluster.kubeconfig.read_text())
+        users = [{"name": each["name"], "user": {"token": token}} for each in known["users"]]
+        file = self._folder / "kubeconfig"
+        file.touch(mode=0o600)
+        file.write_text(yaml.safe_dump({**known, "users": users}))
+        return file
 
     @property
     def serving(self) -> str:
@@ -132,7 +145,7 @@ class Stack(Program):
         Who opens it is somebody in `access.people`, and may do no more than those may.
         """
         outputs = self.outputs()
-        environment = self.environment | {"KUBECONFIG": str(self.persons)}
+        environment = self.environment | {"KUBECONFIG": str(self.kubeconfig_of_person())}
         # `exec`: what is ended is the tunnel itself, not a shell that leaves it behind.
         command = ["sh", "-c", f"exec {outputs['connectCommand']}"]
         with subprocess.Popen(
@@ -153,22 +166,6 @@ class Stack(Program):
         for namespace in both:  # which refuses new pods by now
             self.kubectl("delete", "pods", "--all", "--grace-period=1", namespace=namespace)
             self.cluster.kubectl("wait", f"namespace/{namespace}", "--for=delete", "--timeout=120s")
-
-
-def _of_person(cluster: Cluster, kubeconfig: dict[str, Any], file: Path) -> Path:
-    """Write the kubeconfig of `PERSON`. The Python client knows no `as`."""
-    *_, namespace, name = PERSON.split(":")
-    account = {
-        "apiVersion": "v1",
-        "kind": "ServiceAccount",
-        "metadata": {"name": name, "namespace": namespace},
-    }
-    cluster.kubectl("apply", "--filename=-", stdin=json.dumps(account))
-    token = cluster.kubectl("create", "token", name, f"--namespace={namespace}", "--duration=4h")
-    users = [{"name": each["name"], "user": {"token": token}} for each in kubeconfig["users"]]
-    file.touch(mode=0o600)
-    file.write_text(yaml.safe_dump({**kubeconfig, "users": users}))
-    return file
 
 
 @contextmanager

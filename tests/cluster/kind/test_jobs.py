@@ -67,7 +67,7 @@ def config(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     folder = tmp_path_factory.mktemp("connected")
     files.write(found, folder)
     written = json.loads((folder / "platform.json").read_text())
-    return dict(written) | {"kubeconfig": str(stack.persons), "resources": SMALL}
+    return dict(written) | {"kubeconfig": str(stack.kubeconfig_of_person()), "resources": SMALL}
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def typed(stack: Stack, tmp_path: Path) -> Iterator[Typed]:
     _forget_earlier_names(stack)
     environment = os.environ | stack.docker.environment
     environment |= {
-        "KUBECONFIG": str(stack.persons),
+        "KUBECONFIG": str(stack.kubeconfig_of_person()),
         "PYTHONPATH": str(site),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "DIGEST": str(stack.docker.digest(outputs["trainingImageTagged"])),
