@@ -22,8 +22,8 @@ CLIENTS = 4
 FILE = "/api/2.0/mlflow-artifacts/artifacts/leak/file"
 CONTENT = b"x" * 200_000
 SMALL = [
-    Operation("artifact up", "PUT", FILE, lambda _: CONTENT, 0),
-    Operation("artifact down", "GET", FILE, lambda _: None, 0),
+    Operation("artifact up", "PUT", FILE, lambda _: CONTENT),
+    Operation("artifact down", "GET", FILE, lambda _: None),
 ]
 SHARES = {
     "log-metric": 50, "log-batch of 100": 10, "runs/create": 10, "runs/get": 10,
@@ -71,7 +71,7 @@ def measure(requests: int) -> list[tuple[int, Held]]:
     dice = random.Random(0)  # noqa: S311
     with opened(["tuned"]) as servers:
         server = servers["tuned"]
-        server.load(Operation("artifact up", "PUT", FILE, lambda _: CONTENT, 1, 1))
+        server.send([known["artifact up"]], 1)
         seen = [(0, held(server))]
         for done in range(EVERY, requests + 1, EVERY):
             hundred = [known[name] for name, share in SHARES.items() for _ in range(share)]

@@ -60,7 +60,7 @@ class Operation:
     method: str
     path: str
     body: Callable[[int], bytes | None]
-    count: int
+    count: int = 1
     """Requests in a round."""
     connections: int = 4
 

@@ -27,7 +27,7 @@ class Handoff:
     """What to type to reach `trackingUri` from a laptop; nothing where it answers at once."""
     training_image: Input[str] | None
     """Image of training Jobs, by digest."""
-    training_image_tagged: Input[str | None] | None
+    training_image_tagged: Input[str | None]
     """The same image by its tag, which MLflow's own Kubernetes backend wants; nothing where no
     registry has it."""
     training_service_account: Input[str] | None
