@@ -46,8 +46,9 @@ def args_class(token: str) -> type:
     package, area, name = token.split(":")
     path = [part.split(".")[0] for part in area.split("/")]
     if package == "kubernetes":
-        module = importlib.import_module(f"pulumi_kubernetes.{'.'.join(path)}.{name}")
-        return typing.cast(type, getattr(module, f"{name}InitArgs"))
+        # Importing the class's own module would put the module in the place of the class.
+        resource = getattr(importlib.import_module(f"pulumi_kubernetes.{'.'.join(path)}"), name)
+        return typing.cast(type, getattr(inspect.getmodule(resource), f"{name}InitArgs"))
     places = [f"pulumi_{package}"] if path[0] == "index" else [f"pulumi_{package}", path[0]]
     return typing.cast(type, getattr(importlib.import_module(".".join(places)), f"{name}Args"))
 
