@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up preview refresh down \
 	bench test test-unit test-client test-tools test-training test-engine test-local test-cluster \
-	check fmt cluster cluster-down \
+	check fmt bytecode cluster cluster-down \
 	env-demo env-local env-dev env-cli
 
 help: ## list what can be made
@@ -39,7 +39,8 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 	@$(run) -m tools.stack down $(STACK) $(ARGS)
 
 # The cluster's tests wait for pods most of the time, so there is work for four even on two cores.
-test: check env-cli ## every check and test that this machine can run
+test: env-cli ## every check and test that this machine can run
+	@$(MAKE) --no-print-directory --jobs 2 check bytecode
 # What takes longest begins first, so that no file is left alone at the end.
 	@$(pytest) --numprocesses 4 tests/local tests/cluster tests/training tests/engine \
 		tests/client tests/tools tests/unit $(ARGS)
@@ -83,6 +84,10 @@ check: env-dev ## lint, formatting, types
 fmt: env-dev ## format the code
 	@$(run) -m ruff check --fix .
 	@$(run) -m ruff format .
+
+# Before the tests, each of whose processes would write it for itself, and say what is wrong.
+bytecode: env-dev
+	@$(run) -m pytest --collect-only -qq tests >/dev/null || true
 
 # Before the tests, so that no two of them build it.
 env-cli: env-dev

@@ -17,16 +17,16 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 # A shell that starts the tests in the background has them and all that they start ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-TOGETHER = ("local", "cluster")
-"""Tiers in which the tests of a folder share what takes long to start."""
+TOGETHER = ("tests/local", "tests/cluster/kind", "tests/cluster")
+"""Folders whose tests share what takes long to start; each file is in the first that holds it."""
 
 
 class ByFile(LoadScopeScheduling):
-    """A worker gets whole files, whose tests go on from each other, or a whole folder."""
+    """A worker gets whole files, whose tests go on from each other, or whole folders."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = Path(nodeid.partition("::")[0])
-        return str(file.parent if file.parts[1] in TOGETHER else file)
+        return next((folder for folder in TOGETHER if file.is_relative_to(folder)), str(file))
 
 
 def pytest_configure(config: pytest.Config) -> None:
