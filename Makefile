@@ -13,8 +13,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help demo setup up preview refresh down \
 	bench test test-unit test-client test-tools test-training test-engine test-local test-cluster \
-	check fmt bytecode cluster cluster-down \
-	env-demo env-local env-dev env-cli
+	check fmt cluster cluster-down \
+	env-demo env-local env-dev env-cli env-bytecode
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 
 # The cluster's tests wait for pods most of the time, so there is work for four even on two cores.
 test: env-cli ## every check and test that this machine can run
-	@$(MAKE) --no-print-directory --jobs 2 check bytecode
+	@$(MAKE) --no-print-directory --jobs 2 check env-bytecode
 # What takes longest begins first, so that no file is left alone at the end.
 	@$(pytest) --numprocesses 4 tests/local tests/cluster tests/training tests/engine \
 		tests/client tests/tools tests/unit $(ARGS)
@@ -86,7 +86,7 @@ fmt: env-dev ## format the code
 	@$(run) -m ruff format .
 
 # Before the tests, each of whose processes would write it for itself, and say what is wrong.
-bytecode: env-dev
+env-bytecode: env-dev
 	@$(run) -m pytest --collect-only -qq tests >/dev/null || true
 
 # Before the tests, so that no two of them build it.

