@@ -83,7 +83,8 @@ class Docker:
         """The bytes that a node pulls, if it has nothing of the image yet."""
         known = self._inspected(image)
         assert known is not None, f"there is no {image}"
-        return sum(layer["size"] for layer in known["SchemaV2Manifest"]["layers"])
+        manifest = known.get("OCIManifest") or known["SchemaV2Manifest"]
+        return sum(layer["size"] for layer in manifest["layers"])
 
     def _inspected(self, image: str) -> Any:
         # The registry is asked without TLS where it is on loopback, but only if one says so.
