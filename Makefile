@@ -79,7 +79,8 @@ check: env-dev ## lint, formatting, types
 	@$(run) -m ruff check .
 	@$(run) -m ruff format --check .
 	@$(run) -m mypy
-	@cd training && ../$(run) -m mypy --config-file ../pyproject.toml .
+	@cd training && MYPYPATH=.. ../$(run) -m mypy --config-file ../pyproject.toml \
+		. ../benchmarks/search.py
 
 fmt: env-dev ## format the code
 	@$(run) -m ruff check --fix .

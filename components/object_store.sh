@@ -5,6 +5,7 @@ set -eu
 objects=$DATA/objects
 attributes=$DATA/attributes # beside the files, not on them: NFS before 4.2 has no room there
 policy=$attributes/$BUCKET/meta/policy
+owner=$attributes/$BUCKET/meta/acl
 
 mkdir -p "$objects/$BUCKET" "${policy%/*}" || {
 	echo "The store cannot write to its volume as user $(id -u). If it is not full, set" \
@@ -16,6 +17,8 @@ cmp -s "$CONFIGURATION/policy.json" "$policy" || {
 	cp "$CONFIGURATION/policy.json" "$policy.new"
 	mv "$policy.new" "$policy"
 }
+# Where a bucket has no owner, an object cannot be copied, which is how S3 renames. Nobody is called so.
+[ -s "$owner" ] || { echo '{"Owner":"nobody"}' >"$owner.new" && mv "$owner.new" "$owner"; } || true
 
 # Parts of uploads that nobody ended. An object is never among them.
 find "$objects/$BUCKET/.sgwtmp" "$attributes/$BUCKET/.sgwtmp" \

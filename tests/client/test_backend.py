@@ -180,6 +180,46 @@ def test_without_waiting_it_returns_at_once_and_the_run_still_ends_truthfully(su
     assert submitted.get_status() == "FAILED"
 
 
+def test_the_run_tells_what_was_submitted_and_a_project_is_uploaded_once(
+    submit, runs, folder, config, capsys
+):
+    (folder / "of_this_test").touch()
+    first, second = submit(wait=False), submit(wait=False)
+
+    said = capsys.readouterr().out
+    assert said.count("uploaded") == said.count("which the server has already") == 1
+    assert f"next       mlflow-platform status {first.run_id}, or logs, or cancel\n" in said
+    tags, again = (runs.get_run(each.run_id).data.tags for each in (first, second))
+    assert tags["image"] == again["image"] == config["image"]
+    assert len(tags["project.sha256"]) == 64
+    assert tags["project.sha256"] == again["project.sha256"]
+
+
+def test_a_login_in_the_address_of_the_server_is_not_shown(
+    submit, runs, server, monkeypatch, capsys
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.replace("://", "://ana:hunter2@"))
+    submit(wait=False)
+
+    said = capsys.readouterr().out
+    assert f"run        {server}/#/experiments/" in said
+    assert "hunter2" not in said
+
+
+def test_ctrl_c_before_there_is_a_job_ends_the_run(submit, cluster, runs, experiment, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlflow_platform_client.store.put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        submit()
+
+    (run,) = runs.search_runs([experiment])
+    assert run.info.status == "KILLED"
+    assert run.data.tags["stopped"] == "Ctrl-C, before there was a Job"
+    assert cluster.jobs == []
+
+
 def test_a_python_program_that_waits_sees_the_failure(submit, runs, experiment):
     with pytest.raises(ExecutionException, match="failed"):
         submit("fail", synchronous=True)

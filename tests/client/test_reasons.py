@@ -102,11 +102,37 @@ QUOTA = event(
 )
 
 
+def ended(reason="PodFailurePolicy", message="a container failed"):
+    condition = {"type": "Failed", "status": "True", "reason": reason, "message": message}
+    return JOB | {"status": {"conditions": [condition]}}
+
+
+def terminated(**state):
+    return pod({"terminated": state}, phase="Failed")
+
+
+def disrupted(by, **status):
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": by, "message": "m"}
+    return pod({"terminated": {"exitCode": 143}}, conditions=[condition], phase="Failed", **status)
+
+
 @pytest.mark.parametrize(
     ("view", "words"),
     [
         (View(JOB), "Kubernetes is making its pod"),
         (View(JOB, [pod({"terminated": {"exitCode": 0}})]), "its program has ended"),
+        (
+            View(JOB, [disrupted("DeletionByPodGC")], [QUOTA]),
+            "quota team-a is used up",  # its first pod was taken away, and no second is made
+        ),
+        (View(JOB, [disrupted("DeletionByPodGC"), NO_GPU]), "no node has 1 GPU free"),
+        (
+            View(
+                JOB, [], [event("FailedCreate", 'pods "x" is forbidden: violates PodSecurity "a"')]
+            ),
+            'takes hardened pods only: PodSecurity "a"',
+        ),
+        (View(JOB, [], [QUOTA, event("FailedCreate", "it is closed")]), "makes no pod .*is closed"),
         (View(JOB, [], [QUOTA]), "quota team-a is used up: .*cpu=2,.*cpu=7,.*cpu=8,.*Ask for less"),
         (
             View(
@@ -158,6 +184,14 @@ QUOTA = event(
             View(JOB, [waits("ContainerCreating")], [event("Pulling", f'Pulling image "{IMAGE}"')]),
             "its image is being pulled",
         ),
+        (
+            View(
+                JOB,
+                [waits("ContainerCreating")],
+                [event("Pulling", "Pulling image"), event("Pulled", "Successfully pulled image")],
+            ),
+            "its container is being made on node-1",
+        ),
         (View(JOB, [waits("ImagePullBackOff", NOT_FOUND)]), f"image {IMAGE} does not exist"),
         (View(JOB, [waits("ErrImagePull", DENIED)]), "may not pull image .*ask for a pull secret"),
         (
@@ -196,20 +230,6 @@ def test_what_it_waits_for_is_one_sentence_with_the_cure(view, words):
     assert "\n" not in said
 
 
-def ended(reason="PodFailurePolicy", message="a container failed"):
-    condition = {"type": "Failed", "status": "True", "reason": reason, "message": message}
-    return JOB | {"status": {"conditions": [condition]}}
-
-
-def terminated(**state):
-    return pod({"terminated": state}, phase="Failed")
-
-
-def disrupted(by, **status):
-    condition = {"type": "DisruptionTarget", "status": "True", "reason": by, "message": "m"}
-    return pod({"terminated": {"exitCode": 143}}, conditions=[condition], phase="Failed", **status)
-
-
 @pytest.mark.parametrize(
     ("view", "words"),
     [
@@ -239,6 +259,7 @@ def disrupted(by, **status):
         (View(ended("DeadlineExceeded"), [NO_GPU]), "deadline-seconds.*It never ran: no node has"),
         (View(ended("DeadlineExceeded"), [terminated(exitCode=143)]), "deadline-seconds.*config.$"),
         (View(ended("BackoffLimitExceeded", "too often")), "too often"),
+        (View(ended(), [disrupted("DeletionByPodGC")]), "its node is gone, as Spot machines"),
     ],
 )
 def test_why_it_failed_is_one_sentence(view, words):
@@ -264,6 +285,10 @@ def test_why_it_failed_is_one_sentence(view, words):
             "evicted: its node ran low on memory. .*resources.requests.memory",
         ),
         (
+            pod({"terminated": {"exitCode": 137}}, reason="Evicted", message="its disk is full"),
+            "evicted: its disk is full",
+        ),
+        (
             disrupted(
                 "TerminationByKubelet",
                 reason="Terminated",
@@ -281,7 +306,10 @@ def test_a_pod_that_was_taken_away_says_by_whom(lost, words):
 
 
 def test_a_pod_that_failed_by_itself_was_not_taken_away():
+    spared = {"type": "DisruptionTarget", "status": "False"}
+
     assert reasons.lost(terminated(exitCode=1, reason="Error")) is None
+    assert reasons.lost(pod({"terminated": {"exitCode": 1}}, conditions=[spared])) is None
 
 
 @pytest.mark.parametrize(
@@ -292,6 +320,7 @@ def test_a_pod_that_failed_by_itself_was_not_taken_away():
         (JOB, None),
         (ended(), "Failed"),
         (JOB | {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}, "Complete"),
+        (JOB | {"status": {"conditions": [{"type": "Failed", "status": "False"}]}}, None),
         (JOB | {"status": {"conditions": [{"type": "FailureTarget", "status": "True"}]}}, None),
     ],
 )

@@ -18,6 +18,7 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from pyarrow import fs
 
 from components.object_store import BUCKET, PORT
 from tests.object_store import gateway
@@ -176,6 +177,22 @@ def test_an_object_below_an_object_is_refused_and_harms_neither(s3):
     with pytest.raises(ClientError, match="ObjectParentIsFile"):
         s3.put_object(Bucket=BUCKET, Key="artifacts/file/below", Body=b"x")
     assert s3.get_object(Bucket=BUCKET, Key="artifacts/file")["Body"].read() == b"whole"
+
+
+def test_a_file_that_was_written_under_another_name_is_renamed(s3, store):
+    """As `training/airline.py` has it, so that a reader sees the whole table or none."""
+    system = fs.S3FileSystem(
+        endpoint_override=f"http://127.0.0.1:{store.port}",
+        access_key=store.user["access"],
+        secret_key=store.user["secret"],
+        region="us-east-1",
+    )
+    with system.open_output_stream(f"{BUCKET}/data/table.partial") as table:
+        table.write(b"t" * (20 * MIB))
+    system.move(f"{BUCKET}/data/table.partial", f"{BUCKET}/data/table")
+
+    assert s3.get_object(Bucket=BUCKET, Key="data/table")["Body"].read() == b"t" * (20 * MIB)
+    assert "data/table.partial" not in keys(s3, "data/")
 
 
 def test_an_object_is_a_file_and_a_file_that_somebody_puts_there_is_an_object(
