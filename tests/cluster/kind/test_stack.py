@@ -15,7 +15,6 @@ from mlflow import MlflowClient
 
 from components import postgres
 from server.spec import S3_KEYS, SIZES
-from tests.local.eventually import eventually
 
 from . import training_job
 from .stack import Stack
@@ -58,16 +57,6 @@ def passwords(stack: Stack) -> list[str]:
     encoded = {one[key] for one in secrets for key in kept if key in one}
     assert len(encoded) == len(kept)
     return [base64.b64decode(each).decode() for each in encoded]
-
-
-@pytest.fixture(scope="module")
-def destroyed(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    stack.destroy()
-    yield stack
-    items = request.session.items
-    mine = [number for number, item in enumerate(items) if item.path == request.path]
-    if any("stack" in item.fixturenames for item in items[mine[-1] + 1 :]):
-        stack.up()
 
 
 def ready(pod: dict) -> bool:
@@ -173,20 +162,3 @@ def test_no_secret_is_in_anything_but_the_secrets_of_the_cluster(stack, password
 
     assert [each for each in passwords if each in shown] == []
     assert [each for each in passwords if any(each in log for log in logs)] == []
-
-
-def test_destroy_leaves_neither_namespace_nor_volume(destroyed):
-    ours = {destroyed.serving, destroyed.training}
-    names = "jsonpath={.items[*].metadata.name}"
-    left = destroyed.cluster.kubectl("get", "namespaces", f"--output={names}").split()
-
-    assert "default" in left, "an empty list proves nothing"
-    assert ours.isdisjoint(left)
-
-    def volumes() -> list[str]:
-        found = json.loads(destroyed.cluster.kubectl("get", "pv", "--output=json"))["items"]
-        claims = [volume["spec"].get("claimRef", {}) for volume in found]
-        return [claim["name"] for claim in claims if claim.get("namespace") in ours]
-
-    eventually(lambda: not volumes())  # the provisioner deletes what the claims no longer hold
-    assert json.loads(destroyed.state())["deployment"].get("resources", []) == []
