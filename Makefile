@@ -42,7 +42,7 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 test: env-cli ## every check and test that this machine can run
 	@$(MAKE) --no-print-directory --jobs 2 check env-bytecode
 # What takes longest begins first, so that no file is left alone at the end.
-	@$(pytest) --numprocesses 4 tests/local tests/cluster tests/training tests/engine \
+	@$(pytest) --numprocesses 4 tests/local tests/cluster tests/engine tests/training \
 		tests/client tests/tools tests/unit $(ARGS)
 
 test-unit: env-dev ## the program under Pulumi's mocks: seconds
