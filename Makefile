@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo setup up preview refresh down \
 	bench test test-unit test-client test-tools test-training test-engine test-local test-cluster \
 	check fmt cluster cluster-down \
-	env-demo env-local env-dev env-cli env-bytecode
+	env-demo env-local env-dev env-cli env-node env-bytecode
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +39,7 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 	@$(run) -m tools.stack down $(STACK) $(ARGS)
 
 # The cluster's tests wait for pods most of the time, so there is work for four even on two cores.
-test: env-cli ## every check and test that this machine can run
+test: env-cli env-node ## every check and test that this machine can run
 	@$(MAKE) --no-print-directory --jobs 2 check env-bytecode
 # What takes longest begins first, so that no file is left alone at the end.
 	@$(pytest) --numprocesses 4 tests/local tests/cluster tests/engine tests/training \
@@ -93,6 +93,10 @@ env-bytecode: env-dev
 # Before the tests, so that no two of them build it.
 env-cli: env-dev
 	@$(run) -m tools.pulumi_cli
+
+# Likewise. The tests that need it take longest, and beside others its build takes three times as long.
+env-node: env-dev
+	@$(run) -m tests.cluster.node build
 
 env-demo env-local env-dev:
 	@$(PYTHON) -m tools.virtualenv $(@:env-%=%)

@@ -1,9 +1,16 @@
-"""`make cluster` and `make cluster-down`: a Kubernetes on this machine that stays."""
+"""`make cluster` and `make cluster-down`: a Kubernetes on this machine that stays.
 
+`make test` calls it with `build`, before its tests share the machine with each other.
+"""
+
+import os
 import sys
+from contextlib import suppress
 
 from tests.cluster import requirements
+from tests.cluster.cluster import GIVEN
 from tests.cluster.enclosure import NotStarted
+from tests.cluster.node import binaries
 from tests.cluster.node.node import Node
 from tools.go_module import NotBuilt
 
@@ -35,9 +42,18 @@ def down(name: str = NAME) -> None:
         print("There is no Kubernetes node of this checkout.")
 
 
+def build() -> None:
+    """Have the programs of a node, where tests will start one; elsewhere they say why not."""
+    if GIVEN in os.environ:
+        return
+    with suppress(requirements.CannotRun):
+        requirements.check(requirements.NODE)
+        binaries.find()
+
+
 if __name__ == "__main__":
     try:
-        {"up": up, "down": down}[sys.argv[1]](*sys.argv[2:])
+        {"up": up, "down": down, "build": build}[sys.argv[1]](*sys.argv[2:])
     except (requirements.CannotRun, NotBuilt, NotStarted) as problem:
         sys.exit(f"error: {problem}")
     except (IndexError, KeyError):
