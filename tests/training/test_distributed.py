@@ -215,7 +215,7 @@ def test_a_search_whose_machine_is_taken_back_goes_on_in_the_same_run(
     assert process.wait() == 143, rest
     (parent,) = (run for run in runs() if MLFLOW_PARENT_RUN_ID not in run.data.tags)
     assert parent.info.status == "KILLED"
-    assert {run.info.status for run in trials()} == {"FINISHED", "KILLED"}
+    assert {run.info.status for run in trials()} <= {"FINISHED", "KILLED"}
     finished = [run.info.run_id for run in trials() if run.info.status == "FINISHED"]
 
     monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
