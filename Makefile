@@ -39,8 +39,8 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 	@$(run) -m tools.stack down $(STACK) $(ARGS)
 
 # The cluster's tests wait for pods most of the time, so there is work for four even on two cores.
-test: env-cli env-node ## every check and test that this machine can run
-	@$(MAKE) --no-print-directory --jobs 2 check env-bytecode
+test: env-dev ## every check and test that this machine can run
+	@$(MAKE) --no-print-directory --jobs 4 check env-bytecode env-cli env-node
 # What takes longest begins first, so that no file is left alone at the end.
 	@$(pytest) --numprocesses 4 tests/local tests/cluster tests/engine tests/training \
 		tests/client tests/tools tests/unit $(ARGS)
