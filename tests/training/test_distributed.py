@@ -1,14 +1,16 @@
 """The search past one machine, on a Ray of one machine that looks like two."""
 
+import json
 import os
 import secrets
 import signal
+import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
-import psutil
 import pytest
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -18,7 +20,8 @@ import search
 import tracking
 from course import Course
 from device import Device
-from tuning import Bounds
+from forest import Forest
+from tuning import Bounds, Trial
 from unusable import Unusable
 
 SMALL = ("--trial_rows", 600, "--max_trees", 8, "--max_depth", 6)
@@ -183,15 +186,20 @@ def test_a_trial_costs_four_requests_and_a_forest_worse_than_half_grows_no_furth
         assert int(trees) < int(whole)
 
 
-def test_a_fit_that_fails_fails_the_search_and_ends_the_other_trials(make, runs, trials):
+def test_a_fit_that_fails_fails_the_search_and_ends_the_other_trials(make, runs, trials, tmp_path):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+
     def evaluate(learn, validate, settings, seed, stops):
         if settings.max_features == 0.6:
+            (begun / str(time.monotonic_ns())).touch()
             raise MemoryError("out of memory")
         time.sleep(60)
         yield settings.n_estimators, scores(0.3)
 
     with pytest.raises(MemoryError, match="out of memory"):
         make(4, evaluate)
+    assert len(list(begun.iterdir())) == 1, "it is not made again"
     (parent,) = (run for run in runs() if MLFLOW_PARENT_RUN_ID not in run.data.tags)
     assert parent.info.status == "FAILED"
     assert parent.data.tags["failure"] == "MemoryError: out of memory"
@@ -227,26 +235,61 @@ def test_a_search_whose_machine_is_taken_back_goes_on_in_the_same_run(
     assert runs()[0].info.status == "FINISHED"
 
 
-def test_a_laptops_own_ray_listens_on_loopback_and_leaves_nothing(distributed, monkeypatch):
-    monkeypatch.setattr(distributed, "CLUSTER", None)
-    monkeypatch.delenv("RAY_ADDRESS")
-    before = psutil.Process().children(recursive=True)
-    handler = signal.getsignal(signal.SIGTERM)
-    with tracking.scratch("ray-") as folder:
-        with distributed._connected(2, folder):
-            mine = [p for p in psutil.Process().children(recursive=True) if p not in before]
-            listening = [
-                connection.laddr.ip
-                for process in [psutil.Process(), *mine]
-                for connection in process.net_connections("inet")
-                if connection.status == psutil.CONN_LISTEN
-            ]
-            assert signal.getsignal(signal.SIGTERM) is handler
-        _, alive = psutil.wait_procs(mine, timeout=20)
-        assert listening
-        assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
-        assert alive == []
-    assert not folder.exists()
+ON_A_LAPTOP = """\
+import json, signal, psutil, distributed, tracking
+handler = signal.getsignal(signal.SIGTERM)
+with tracking.scratch("ray-") as folder:
+    with distributed._connected(2, folder):
+        mine = psutil.Process().children(recursive=True)
+        connections = [c for p in [psutil.Process(), *mine] for c in p.net_connections("inet")]
+        listening = {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
+        kept = signal.getsignal(signal.SIGTERM) == handler
+    _, alive = psutil.wait_procs(mine, timeout=20)
+print(json.dumps([[ip.removeprefix("::ffff:") for ip in listening], kept, len(alive),
+                  folder.exists()]))
+"""
+"""In a process of its own: what the tests' own Ray is told would be there too."""
+
+
+def test_a_laptops_own_ray_listens_on_loopback_and_leaves_nothing(monkeypatch):
+    for name in [each for each in os.environ if each.startswith("RAY_")]:
+        monkeypatch.delenv(name)
+    command = [sys.executable, "-c", ON_A_LAPTOP]
+    folder = Path(search.__file__).parent
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    listening, sigterm_kept, alive, scratch_left = json.loads(ended.stdout.splitlines()[-1])
+    assert set(listening) == {"127.0.0.1"}
+    assert sigterm_kept
+    assert (alive, scratch_left) == (0, False)
+
+
+@pytest.mark.parametrize(("cluster_is", "threads"), [(None, 3), ("somewhere", None)])
+def test_workers_of_a_laptop_share_its_cores_and_those_of_a_cluster_have_a_node(
+    distributed, make, monkeypatch, cluster_is, threads
+):
+    class Told(Exception):
+        pass
+
+    def told(function, **given):
+        raise Told(given["threads"])
+
+    monkeypatch.setattr(distributed, "CLUSTER", cluster_is)
+    monkeypatch.setattr(distributed, "_connected", lambda *_: nullcontext())
+    monkeypatch.setattr("device.cores", lambda: 7)
+    monkeypatch.setattr(distributed.tune, "with_parameters", told)
+    with pytest.raises(Told) as raised:
+        make(2, None)
+    assert raised.value.args == (threads,)
+
+
+def test_a_search_that_goes_on_proposes_no_forest_that_is_there(distributed):
+    fresh = distributed._searcher(BOUNDS, 0, ())
+    points = [fresh.suggest(str(number)) for number in range(4)]
+    done = [Trial(number, Forest(**point), 0.3) for number, point in enumerate(points, 1)]
+
+    assert distributed._searcher(BOUNDS, 0, done).suggest("next") not in points
 
 
 def test_without_ray_the_message_names_what_to_type(monkeypatch):
