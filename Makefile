@@ -39,7 +39,7 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 	@$(run) -m tools.stack down $(STACK) $(ARGS)
 
 # The cluster's tests wait for pods most of the time, so there is work for four even on two cores.
-test: env-dev ## every check and test that this machine can run
+test: ## every check and test that this machine can run
 	@$(MAKE) --no-print-directory --jobs 4 check env-bytecode env-cli env-node
 # What takes longest begins first, so that no file is left alone at the end.
 	@$(pytest) --numprocesses 4 tests/local tests/cluster tests/engine tests/training \
@@ -94,7 +94,8 @@ env-bytecode: env-dev
 env-cli: env-dev
 	@$(run) -m tools.pulumi_cli
 
-# Likewise. The tests that need it take longest, and beside others its build takes three times as long.
+# Likewise. The tests that need it take longest, so they begin first, and beside them its build would
+# take longer.
 env-node: env-dev
 	@$(run) -m tests.cluster.node build
 

@@ -1,4 +1,7 @@
-"""The real Dockerfiles give images that run as a cluster wants it."""
+"""The real Dockerfiles give images that run as a cluster wants it.
+
+On the node of the stack, which has pulled both anyway.
+"""
 
 import pytest
 
