@@ -53,7 +53,7 @@ class GoModule:
     def root(self) -> Path:
         """Where the build goes; another pin or another processor is another folder."""
         digest = hashlib.sha256(f"{platform.system()} {platform.machine()}".encode())
-        for file in sorted(self.folder.glob("go.*")):
+        for file in sorted([*self.folder.glob("go.*"), *self.folder.rglob("*.go")]):
             digest.update(file.read_bytes())
         return cache() / f"{self.name}-{digest.hexdigest()[:12]}"
 
