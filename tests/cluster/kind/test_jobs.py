@@ -33,8 +33,6 @@ entry_points:
 """
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "64Mi"}}
 TRAINING = {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
-SECONDS = 15
-"""Within these a person is told, on a busy machine too."""
 
 Submit = Callable[..., SubmittedJob]
 
@@ -207,7 +205,7 @@ def test_more_memory_than_its_limit_is_told_with_the_limit(submit, runs, capsys)
 def test_a_job_that_cannot_start_says_why_and_what_to_do(submit, runs, settings, words):
     submitted = submit("main", **settings)
     try:
-        eventually(lambda: says(submitted, *words), seconds=SECONDS)
+        eventually(lambda: says(submitted, *words))
     finally:
         submitted.cancel()
     assert runs.get_run(submitted.run_id).info.status == "KILLED"
@@ -218,7 +216,7 @@ def test_an_image_that_does_not_exist_is_named(submit, config):
     submitted = submit("main", image=image)
     try:
         words = (f"image {image} does not exist", "Correct image")
-        eventually(lambda: says(submitted, *words), seconds=SECONDS)
+        eventually(lambda: says(submitted, *words))
     finally:
         submitted.cancel()
 
@@ -233,7 +231,7 @@ def test_a_quota_is_told_with_its_numbers(stack, submit):
             "asks for requests.cpu=10m",
             "allowed is requests.cpu=5m",
         )
-        eventually(lambda: says(submitted, *words), seconds=SECONDS)
+        eventually(lambda: says(submitted, *words))
     finally:
         stack.cluster.kubectl("delete", *quota)
     submitted.cancel()
