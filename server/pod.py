@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .migration_contract import OWNER_URL
 from .spec import DRAIN_SECONDS, ServerSpec
 
 Document = Any
@@ -138,11 +137,11 @@ def migration_pod(
     *,
     image: Any,
     account: Any,
-    owner: SecretKey,
+    secrets: Mapping[str, SecretKey],
     variables: Mapping[str, Any],
     sidecars: Sequence[Document],
 ) -> Document:
-    """One attempt at the migration; `owner` is where the schema owner's URL stands."""
+    """One attempt at the migration; `secrets` are variables too, by where they stand."""
     return {
         **HARDENED,
         "serviceAccountName": account,
@@ -155,7 +154,7 @@ def migration_pod(
                 "imagePullPolicy": "IfNotPresent",
                 "command": ["python", "-m", "server.migration"],
                 "env": [
-                    owner.variable(OWNER_URL),
+                    *(source.variable(name) for name, source in secrets.items()),
                     *({"name": name, "value": value} for name, value in variables.items()),
                 ],
                 "resources": {  # it takes 225 MiB

@@ -103,6 +103,11 @@ class Size:
         engines = self.workers * self.engines
         return engines * (self.pool + self.overflow) + PARENT_CONNECTIONS
 
+    def with_logins(self, engine: Engine, auth: Auth) -> "Size":
+        """The size, with the connections that logins take."""
+        more = ENGINES_OF_A_LOGIN[engine] if auth == "basic" else 0
+        return replace(self, engines=self.engines + more)
+
     @property
     def budget(self) -> int:
         """The most Postgres connections in a rolling update at full scale, migration included."""
@@ -176,12 +181,6 @@ class ServerSettings:
             min_replicas=self.min_replicas or size.min_replicas,
             max_replicas=self.max_replicas or size.max_replicas,
         )
-
-    def chosen_for(self, auth: Auth) -> Size:
-        """The size, with the connections that logins take."""
-        chosen = self.chosen
-        more = ENGINES_OF_A_LOGIN[self.engine] if auth == "basic" else 0
-        return replace(chosen, engines=chosen.engines + more)
 
 
 @settings

@@ -1,4 +1,4 @@
-"""The login to the tracking server: whether one is wanted, and whether what is set here is taken."""
+"""The login to the tracking server: whether it wants one, and takes the one that is set here."""
 
 import urllib.error
 import urllib.request

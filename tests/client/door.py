@@ -1,13 +1,13 @@
-"""A tracking server behind a login: asks for it as MLflow's own app does, and passes on the rest."""
+"""A tracking server behind a login: turns others away as MLflow's own app does."""
 
 import base64
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import requests
 
 OPEN = ("/health",)
 
@@ -32,20 +32,17 @@ def handler(door: Door, server: str, login: str) -> type[BaseHTTPRequestHandler]
                 self.answer(403, b"Permission denied")
             else:
                 kept = {k: v for k, v in self.headers.items() if k in ("Content-Type", "Accept")}
-                asked = urllib.request.Request(
-                    f"{server}{self.path}", body or None, kept, method=self.command
+                answer = requests.request(
+                    self.command, f"{server}{self.path}", data=body, headers=kept, timeout=60
                 )
-                try:
-                    with urllib.request.urlopen(asked) as answer:
-                        self.answer(answer.status, answer.read(), answer.headers["Content-Type"])
-                except urllib.error.HTTPError as refusal:
-                    self.answer(refusal.code, refusal.read(), refusal.headers["Content-Type"])
+                kind = answer.headers.get("Content-Type", "text/html")
+                self.answer(answer.status_code, answer.content, kind)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
 
-        def answer(self, code: int, body: bytes, kind: str | None = "text/html") -> None:
+        def answer(self, code: int, body: bytes, kind: str = "text/html") -> None:
             self.send_response(code)
-            self.send_header("Content-Type", kind or "text/html")
+            self.send_header("Content-Type", kind)
             self.end_headers()
             self.wfile.write(body)
 

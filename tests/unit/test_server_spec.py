@@ -71,7 +71,7 @@ def test_mlflow_reads_both_secrets_of_a_login():
 
 def test_the_budget_counts_the_pool_that_plain_mlflow_opens_for_logins():
     counted = {
-        (engine, auth): ServerSettings(engine=engine, size="medium").chosen_for(auth).connections
+        (engine, auth): SIZES["medium"].with_logins(engine, auth).connections
         for engine in ("tuned", "stock")
         for auth in ("none", "basic")
     }
