@@ -63,7 +63,7 @@ def of_stack(stack: str) -> Handoff:
     if shutil.which("pulumi") is None:
         raise Problem(
             f"pulumi is not on PATH, so stack {stack} cannot be asked. Ask whoever runs it for the "
-            f"output of `{OUTPUT} {stack}` in a file, and type: "
+            f"output of `pulumi stack output --json --stack {stack}` in a file, and type: "
             f"mlflow-platform connect {stack} --outputs FILE"
         )
     asked = subprocess.run(

@@ -25,6 +25,12 @@ def both(request):
     return [deployed(request.param, access=access | {"auth": auth}) for auth in ("none", "basic")]
 
 
+@pytest.fixture(scope="module")
+def unprotected():
+    """A stack with plain MLflow, a login, and data that may go."""
+    return deployed("kubernetes-everything-inside")
+
+
 @pytest.fixture
 def without(both):
     return both[0]
@@ -79,14 +85,11 @@ def test_servers_have_the_password_and_the_key_in_their_secret_and_the_migration
     assert sorted(holders) == ["mlflow", "mlflow-migration"]
 
 
-def test_the_server_runs_mlflows_app_with_a_login_as_the_stack_has_it(closed):
+def test_the_server_runs_mlflows_app_with_a_login(closed):
     (server,) = closed.one(DEPLOYMENT).inputs["spec"]["template"]["spec"]["containers"]
-    everything = deployed("kubernetes-everything-inside")
 
     assert "--app-name=basic-auth" in server["command"]
     assert closed.one(CONFIG_MAP, "mlflow").inputs["data"]["LOGIN_DEFAULT_PERMISSION"] == "READ"
-    told = everything.one(CONFIG_MAP, "mlflow").inputs["data"]
-    assert (told["LOGIN_DEFAULT_PERMISSION"], told["LOGIN_CACHE_SECONDS"]) == ("EDIT", "60")
 
 
 def test_the_stack_tells_who_the_admin_is_and_without_a_login_there_is_none(without, closed):
@@ -94,12 +97,10 @@ def test_the_stack_tells_who_the_admin_is_and_without_a_login_there_is_none(with
     assert (closed.outputs["adminUser"], closed.outputs["adminPassword"]) == ("admin", ADMIN)
 
 
-@pytest.mark.parametrize("protect", [True, False])
-@pytest.mark.parametrize("platform", PEOPLE)
-def test_the_admins_password_is_protected_like_the_rows_that_it_opens(platform, protect):
-    record = deployed(platform, access={"auth": "basic"}, protectData=protect)
+def test_the_admins_password_is_protected_like_the_rows_that_it_opens(closed, unprotected):
+    protects = [r.one(PASSWORD, "mlflow-admin").options.protect for r in (closed, unprotected)]
 
-    assert record.one(PASSWORD, "mlflow-admin").options.protect is protect
+    assert protects == [True, False]
 
 
 def test_a_destroy_of_a_protected_stack_ends_before_the_login_goes(closed):
@@ -108,15 +109,14 @@ def test_a_destroy_of_a_protected_stack_ends_before_the_login_goes(closed):
     assert closed.waits_for(seal, closed.one(LOGIN))
 
 
-def test_plain_mlflows_pool_for_logins_is_in_what_the_database_must_accept():
-    stock = {"engine": "stock", "size": "large"}
-    told = [
-        deployed("kubernetes", server=stock, access={"auth": auth})
-        .one(CONFIG_MAP, "mlflow-database")
-        .inputs["data"]["postgresql.conf"]
-        for auth in ("none", "basic")
-    ]
+def test_what_users_may_do_is_as_the_stack_says(unprotected):
+    told = unprotected.one(CONFIG_MAP, "mlflow").inputs["data"]
 
-    # Two pods of four workers, during an update, with five connections each.
-    assert f"max_connections = '{2 * (4 * 2 * 5 + 2) + 4 + 6}'" in told[0]
-    assert f"max_connections = '{2 * (4 * 3 * 5 + 2) + 4 + 6}'" in told[1]
+    assert (told["LOGIN_DEFAULT_PERMISSION"], told["LOGIN_CACHE_SECONDS"]) == ("EDIT", "60")
+
+
+def test_the_database_accepts_what_plain_mlflow_opens_for_logins(unprotected):
+    """Four servers at most and one during an update, each with two workers."""
+    told = unprotected.one(CONFIG_MAP, "mlflow-database").inputs["data"]["postgresql.conf"]
+
+    assert f"max_connections = '{(4 + 1) * (2 * 3 * 5 + 2) + 4 + 6}'" in told
