@@ -9,7 +9,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from . import job as jobs
+from .job import RUN, login_secret
 from .problem import Problem
 from .reasons import View
 from .settings import Settings
@@ -51,7 +51,7 @@ class Cluster:
             )
         if not login:
             return
-        secret = client.V1Secret.model_validate(jobs.secret(job, made.metadata.uid, login))
+        secret = client.V1Secret.model_validate(login_secret(job, made.metadata.uid, login))
         try:
             with self._answering("create Secrets"):
                 self._core.create_namespaced_secret(
@@ -77,7 +77,7 @@ class Cluster:
 
     def view(self, run_id: str) -> View:
         """Look at what there is of a run."""
-        chosen = {"label_selector": f"{jobs.RUN}={run_id}"}
+        chosen = {"label_selector": f"{RUN}={run_id}"}
         jobs = self._listed(self._batch.list_namespaced_job, **chosen)
         pods = self._listed(self._core.list_namespaced_pod, **chosen)
         pods.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]))

@@ -89,7 +89,7 @@ def manifest(
 ) -> dict[str, Any]:
     """Describe the Job of one run: the packed project `digest`, and what is run in it.
 
-    With a login, it wants the `secret` of that.
+    With a login, it wants the `login_secret`.
     """
     named = name(project, run_id)
     variables = {
@@ -124,7 +124,7 @@ def manifest(
     return job
 
 
-def secret(job: Mapping[str, Any], uid: str, variables: Mapping[str, str]) -> dict[str, Any]:
+def login_secret(job: Mapping[str, Any], uid: str, variables: Mapping[str, str]) -> dict[str, Any]:
     """Describe the Secret with a Job's login, which is the Job's own and ends with it."""
     about = job["metadata"]
     owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": about["name"]}

@@ -100,7 +100,7 @@ def test_the_login_of_who_submits_is_a_secret_of_the_jobs_own():
         command="true",
         login=True,
     )
-    secret = job.secret(manifest, "uid", {"MLFLOW_TRACKING_USERNAME": "ana"})
+    secret = job.login_secret(manifest, "uid", {"MLFLOW_TRACKING_USERNAME": "ana"})
 
     kubernetes_schemas.validate(secret)
     assert secret["metadata"]["namespace"] == CONFIG["namespace"]
