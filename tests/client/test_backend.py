@@ -253,7 +253,7 @@ def test_a_job_or_a_login_that_the_cluster_refuses_leaves_neither(
 ):
     cluster.refusals[refused] = (403, f"{refused} is forbidden: User ana")
 
-    with pytest.raises(ExecutionException, match=rf"may not create {refused}(?i:.*access\.people)"):
+    with pytest.raises(ExecutionException, match=rf"(?i)may not create {refused} .*access\.people"):
         submit()
 
     assert cluster.jobs == []
