@@ -46,7 +46,7 @@ class Cluster:
         A pod that comes sooner waits for it.
         """
         with self._answering("create Jobs"):
-            made = self._batch.create_namespaced_job(
+            made: Any = self._batch.create_namespaced_job(
                 self.namespace, client.V1Job.model_validate(job), _request_timeout=ANSWER_SECONDS
             )
         if not login:
