@@ -201,7 +201,7 @@ def _probes(spec: ServerSpec) -> Document:
         # requests while others have it.
         "readinessProbe": {
             "httpGet": {
-                "path": "/api/2.0/mlflow/experiments/search?max_results=1",
+                "path": _readiness(spec),
                 "port": "http",
                 "httpHeaders": host,
             },
@@ -218,6 +218,13 @@ def _probes(spec: ServerSpec) -> Document:
             "failureThreshold": 6,
         },
     }
+
+
+def _readiness(spec: ServerSpec) -> str:
+    """What tells most of a server's health to a kubelet, who has no login."""
+    if spec.auth == "none":
+        return "/api/2.0/mlflow/experiments/search?max_results=1"
+    return "/ready" if spec.engine == "tuned" else "/api/3.0/mlflow/server-info"
 
 
 def _resources(spec: ServerSpec) -> Document:

@@ -84,7 +84,7 @@ def test_a_command_runs_in_the_unpacked_project_and_its_run_is_finished(
 
 def test_what_the_server_has_is_not_uploaded_again(package, server):
     assert not store.put(package, "0", server)
-    assert store.put(project.Package(b"another", 1), server)
+    assert store.put(project.Package(b"another", 1), "0", server)
 
 
 @pytest.mark.parametrize(
