@@ -2,6 +2,7 @@
 
 import pytest
 
+from server.auth import ready
 from tests.unit.conftest import deployed
 from tests.unit.manifests import invalid
 
@@ -90,6 +91,16 @@ def test_the_server_runs_mlflows_app_with_a_login(closed):
 
     assert "--app-name=basic-auth" in server["command"]
     assert closed.one(CONFIG_MAP, "mlflow").inputs["data"]["LOGIN_DEFAULT_PERMISSION"] == "READ"
+
+
+def test_a_server_is_ready_by_what_is_open_without_a_login(closed, unprotected):
+    def asked(record):
+        (server,) = record.one(DEPLOYMENT).inputs["spec"]["template"]["spec"]["containers"]
+        return server["readinessProbe"]["httpGet"]["path"]
+
+    assert asked(closed) == ready.PATH
+    # Plain MLflow has no page of ours.
+    assert asked(unprotected) == "/api/3.0/mlflow/server-info"
 
 
 def test_the_stack_tells_who_the_admin_is_and_without_a_login_there_is_none(without, closed):

@@ -81,7 +81,7 @@ class Deployed:
 
     def scientist(self) -> tuple[str, str]:
         """A user who is no admin, and the password; a Secret beside training Jobs has both."""
-        user, password = "ana", secrets.token_urlsafe(16)
+        user, password = "dora", secrets.token_urlsafe(16)
         program = Path(__file__).with_name("create_user.py").read_text()
         pod = f"exec --stdin {self.pods()[0]['metadata']['name']} --container={SERVER} --".split()
         self.kubectl(*pod, "python", "-c", program, user, stdin=password)

@@ -5,6 +5,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.images.docker import Docker
 from tests.engine.cloud.gcp.iam import ACCOUNT
 from tests.local.eventually import eventually
+from tools.project import ROOT
 
 from .additions import GOOGLE_ACCOUNT, Additions
 from .client import Client
@@ -33,7 +35,12 @@ from .processes import Process, processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:gcp.*has been deprecated:DeprecationWarning")
 
+PAGE = ROOT / "docs/access.md"
+
 PROXY = "cloud-sql-proxy"
+
+OF_ADMIN = "/api/2.0/mlflow/users/get?username=admin"
+"""What nobody may know but admins."""
 
 FORBIDDEN = [
     "CREATE TABLE mine (id int)",
@@ -136,7 +143,7 @@ def test_the_server_may_write_rows(answers):
 
 
 @pytest.fixture(scope="module")
-def ana(dev: Deployed) -> tuple[str, str]:
+def dora(dev: Deployed) -> tuple[str, str]:
     return dev.scientist()
 
 
@@ -146,26 +153,46 @@ def tunnel(dev: Deployed) -> Iterator[str]:
         yield uri
 
 
+@pytest.fixture(scope="module")
+def admin(dev: Deployed) -> tuple[str, str]:
+    outputs = dev.stack.outputs("--show-secrets")
+    return outputs["adminUser"], outputs["adminPassword"]
+
+
 def status(uri: str, login: tuple[str, str] | None = None) -> int:
     return requests.get(uri, auth=login, timeout=60).status_code
 
 
-def test_the_migration_has_made_the_admin_whose_password_the_stack_exports(dev, tunnel):
+def test_the_migration_has_made_the_admin_whose_password_the_stack_exports(dev, tunnel, admin):
     tables = "SELECT tableowner FROM pg_tables WHERE tablename IN ('users', 'alembic_version_auth')"
-    of_users = f"{tunnel}/api/2.0/mlflow/users/list"
-    outputs = dev.stack.outputs("--show-secrets")
 
     owners = dev.data.sql.postgres.execute(tables, database="mlflow")
     assert owners == [("mlflow_owner",)] * 2
-    assert status(of_users, (outputs["adminUser"], outputs["adminPassword"])) == 200
+    assert status(f"{tunnel}{OF_ADMIN}", admin) == 200
 
 
-def test_nobody_gets_an_answer_without_a_login(tunnel, ana):
+def test_nobody_gets_an_answer_without_a_login(tunnel, dora):
     asked = f"{tunnel}/api/2.0/mlflow/experiments/search?max_results=1"
 
-    logins = (None, (ana[0], "wrong"), ("nobody", ana[1]), ana)
+    logins = (None, (dora[0], "wrong"), ("nobody", dora[1]), dora)
     assert [status(asked, login) for login in logins] == [401, 401, 401, 200]
-    assert status(f"{tunnel}/api/2.0/mlflow/users/list", ana) == 403
+    assert status(f"{tunnel}{OF_ADMIN}", dora) == 403
+
+
+def test_the_page_about_access_tells_what_to_type(tunnel, admin, monkeypatch):
+    """An admin makes a user, who then changes the password."""
+    passwords = {"for ana: ": "given by ben", "for ben: ": "known to ben", "old: ": "given by ben"}
+    monkeypatch.setattr("getpass.getpass", (passwords | {"new: ": "known to ana"}).__getitem__)
+    of_admin, of_ana = re.findall(r"^```python\n(.+?)^```", PAGE.read_text(), re.M | re.S)
+
+    for program, login in ((of_admin, admin), (of_ana, ("ana", passwords["old: "]))):
+        for name, value in zip(("URI", "USERNAME", "PASSWORD"), (tunnel, *login), strict=True):
+            monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+        exec(program, {})  # noqa: S102
+
+    asked = f"{tunnel}/api/2.0/mlflow/users/get?username=ana"
+    assert status(asked, ("ana", "known to ana")) == 200
+    assert status(asked, ("ben", "known to ben")) == 401
 
 
 def test_kubernetes_is_told_whether_a_server_is_ready_and_nothing_else(dev, tunnel):
@@ -177,17 +204,17 @@ def test_kubernetes_is_told_whether_a_server_is_ready_and_nothing_else(dev, tunn
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-def test_who_submits_jobs_may_make_a_secret_for_them_and_read_none(dev, ana):
+def test_who_submits_jobs_may_make_a_secret_for_them_and_read_none(dev, dora):
     with pytest.raises(AssertionError, match="cannot get resource"):
         dev.kubectl("get", "secret", LOGIN, f"--as={PERSON}", namespace="training")
 
 
 def test_a_job_logs_in_as_who_submitted_it_and_its_login_ends_with_it(
-    dev, ana, tunnel, tmp_path, monkeypatch
+    dev, dora, tunnel, tmp_path, monkeypatch
 ):
     (tmp_path / "MLproject").write_text('entry_points: {main: {command: "true"}}\n')
     monkeypatch.syspath_prepend(str(installed.client(tmp_path / "client")))
-    known = {"URI": tunnel, "USERNAME": ana[0], "PASSWORD": ana[1]}
+    known = {"URI": tunnel, "USERNAME": dora[0], "PASSWORD": dora[1]}
     for name, value in known.items():
         monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
     config = {
@@ -244,7 +271,7 @@ def test_a_pod_that_is_less_hardened_is_refused(dev, namespace):
 
 
 @pytest.fixture(scope="module")
-def client(dev: Deployed, ana: tuple[str, str]) -> Client:
+def client(dev: Deployed, dora: tuple[str, str]) -> Client:
     """A pod of the scientist's."""
     return dev.client()
 
