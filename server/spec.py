@@ -66,13 +66,12 @@ Auth = Literal["none", "basic"]
 ADMIN = contract.ADMIN
 """The user who may do everything."""
 
-PROGRAMS: dict[tuple[Engine, Auth], tuple[str, ...]] = {
+PROGRAMS: dict[Engine, tuple[str, ...]] = {
     # -P: no module is taken from the folder that it runs in.
-    ("tuned", "none"): ("python", "-P", "-m", "server.launch"),
-    ("tuned", "basic"): ("python", "-P", "-m", "server.launch"),
-    ("stock", "none"): ("mlflow", "server"),
-    ("stock", "basic"): ("python", "-P", "-m", "server.auth.stock"),
+    "tuned": ("python", "-P", "-m", "server.launch"),
+    "stock": ("mlflow", "server"),
 }
+STOCK_WITH_LOGIN = ("python", "-P", "-m", "server.auth.stock")
 """They take the same arguments."""
 
 T = TypeVar("T")
@@ -218,8 +217,9 @@ class ServerSpec:
 
     def command(self) -> list[str]:
         """What the container or the laptop runs. Nothing in it is secret."""
+        plain = (self.engine, self.auth) != ("stock", "basic")
         return [
-            *PROGRAMS[self.engine, self.auth],
+            *(PROGRAMS[self.engine] if plain else STOCK_WITH_LOGIN),
             # Flags where the environment could be spoiled: Kubernetes sets MLFLOW_PORT to an
             # address in every pod beside a Service that is called `mlflow`.
             f"--host={self.host}",

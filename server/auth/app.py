@@ -2,7 +2,7 @@
 
 import os
 
-from mlflow.server import auth, handlers
+from mlflow.server import auth
 
 from ..bridge import Bridge
 from ..flask_app import flask_app
@@ -12,8 +12,9 @@ from .memory import Memory
 from .ready import Ready
 from .store import RememberingStore
 
-Checks(RememberingStore(Memory(int(os.environ[CACHE_SECONDS])))).install()
-served = Ready(Bridge(auth.create_app(), flask_app), handlers._get_tracking_store().engine)
+store = RememberingStore(Memory(int(os.environ[CACHE_SECONDS])))
+Checks(store).install()
+served = Ready(Bridge(auth.create_app(), flask_app), store.engine)
 
 
 def app() -> Ready:

@@ -10,7 +10,7 @@ from .contract import CACHE_SECONDS
 def main() -> None:
     """Write the file that it reads, and become it."""
     write_config_file(password_seconds=int(os.environ[CACHE_SECONDS]))
-    os.execvp("mlflow", ["mlflow", "server", *sys.argv[1:]])  # noqa: S606, S607
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "mlflow", "server", *sys.argv[1:]])  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -36,9 +36,9 @@ class RememberingStore(SqlAlchemyStore):
 
     def init_db(self, db_uri: str, read_db_uri: str | None = None) -> None:
         """Compare the schema with MLflow's, and let go of the connection that this took."""
-        super().init_db(db_uri, read_db_uri)
+        super().init_db(db_uri, read_db_uri)  # type: ignore[no-untyped-call]
         self.engine.dispose()
-        self.engine = handlers._get_tracking_store().engine
+        self.engine = handlers._get_tracking_store().engine  # type: ignore[attr-defined]
         self.ManagedSessionMaker = self._noted(
             _get_managed_session_maker(sessionmaker(bind=self.engine), self.db_type)
         )

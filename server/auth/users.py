@@ -1,20 +1,27 @@
 """Where MLflow's login keeps its users, and the first of them."""
 
+from alembic import command
+from alembic.config import Config
 from mlflow.server import auth
-from mlflow.server.auth.db import utils
 from mlflow.store.db.utils import _get_managed_session_maker
-from sqlalchemy import Engine, NullPool, create_engine
+from sqlalchemy import Engine
 from sqlalchemy.orm import sessionmaker
 
 from ..schema import MLFLOW, Schema
 from .contract import ADMIN
 
-USERS = Schema(
-    "schema of users",
-    MLFLOW / "server" / "auth" / "db" / "migrations",
-    "alembic_version_auth",
-    lambda url: utils.migrate(create_engine(url, poolclass=NullPool), "head"),
-)
+SCRIPTS = MLFLOW / "server" / "auth" / "db" / "migrations"
+
+
+def upgrade(url: str) -> None:
+    """Do as MLflow does at each start, on one connection."""
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    command.upgrade(config, "head")
+
+
+USERS = Schema("schema of users", SCRIPTS, "alembic_version_auth", upgrade)
 
 
 def make_admin(engine: Engine, password: str) -> None:

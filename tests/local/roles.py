@@ -32,6 +32,9 @@ class Postgres:
     def create(self, template: str = "template1") -> str:
         name = f"mlflow_{next(self.number)}"
         with self.engine("postgres", isolation_level="AUTOCOMMIT").connect() as admin:
+            # Such as a pool that nobody uses any more.
+            connected = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :it"
+            admin.execute(text(connected), {"it": template})
             admin.execute(
                 text(f"CREATE DATABASE {name} OWNER cloudsqlsuperuser TEMPLATE {template}")
             )
