@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,10 @@ def test_it_says_who_the_server_takes_this_shell_for_and_keeps_the_tunnel_open(
     }
 
     process = connect(f"--outputs={saved(behind_a_tunnel | closed)}", folder=tmp_path)
+    patience = threading.Timer(60, process.kill)  # it would say nothing for ever
+    patience.start()
     line = next((line for line in process.stdout if line.startswith("login")), None)
+    patience.cancel()
 
     assert line is not None, process.stderr.read()
     assert line.startswith(said.format(port=port))
