@@ -25,6 +25,7 @@ from .servers import (
     FOLDER,
     HEADERS,
     OPERATIONS,
+    RUN,
     SIZE,
     Load,
     Server,
@@ -39,15 +40,21 @@ TIMES = 3
 """As many requests as in `benchmarks.server`: what is compared differs by little."""
 
 OPERATIONS = [
-    each if "MB" in each.name else replace(each, count=each.count * TIMES) for each in OPERATIONS
+    replace(
+        each,
+        count=each.count if "MB" in each.name else each.count * TIMES,
+        path=each.path.replace("bench", f"{EXPERIMENT}/{RUN}/artifacts"),
+    )
+    for each in OPERATIONS
 ]
 
 
 def make_users(url: str) -> None:
     """What the migration makes, and one user more."""
     migration.migrate(url, runtime_role=None, instance=None, admin_password=PASSWORD)
-    from mlflow.server import auth  # whose store has the database of the URL now
+    from mlflow.server import auth
 
+    auth.store.init_db(url)
     auth.store.create_user(USER, PASSWORD)
     for experiment in ("0", EXPERIMENT):
         auth.store.grant_user_permission(USER, "experiment", experiment, "MANAGE")

@@ -105,7 +105,7 @@ def migrate(
 
         if admin_password:
             try:
-                make_admin(engine, admin_password)
+                make_admin(database, admin_password)
             except MlflowException as error:
                 raise MigrationFailed(error.message) from error
         if runtime_role:

@@ -1,5 +1,6 @@
 """The tables of one part of MLflow, which counts their revisions in a table of its own."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,11 @@ class Schema:
     """Brings the database of a URL to the last revision."""
 
 
-RUNS = Schema(
-    "MLflow schema",
-    MLFLOW / "store" / "db_migrations",
-    "alembic_version",
-    # As a function, not a command: its URL would show in the list of processes.
-    lambda url: upgrade.main([url], standalone_mode=False),
-)
+def upgrade_runs(url: str) -> None:
+    """Do what `mlflow db upgrade` does: as a command, its URL would show among the processes."""
+    upgrade.main([url], standalone_mode=False)
+    # It leaves its connections lying about, and there are not many.
+    gc.collect()
+
+
+RUNS = Schema("MLflow schema", MLFLOW / "store" / "db_migrations", "alembic_version", upgrade_runs)

@@ -4,7 +4,7 @@ from alembic import command
 from alembic.config import Config
 from mlflow.server import auth
 from mlflow.store.db.utils import _get_managed_session_maker
-from sqlalchemy import Engine
+from sqlalchemy import Connection
 from sqlalchemy.orm import sessionmaker
 
 from ..schema import MLFLOW, Schema
@@ -24,8 +24,8 @@ def upgrade(url: str) -> None:
 USERS = Schema("schema of users", SCRIPTS, "alembic_version_auth", upgrade)
 
 
-def make_admin(engine: Engine, password: str) -> None:
+def make_admin(database: Connection, password: str) -> None:
     """Make the user who may do everything. One who is there already keeps their password."""
-    sessions = sessionmaker(bind=engine)
-    auth.store.ManagedSessionMaker = _get_managed_session_maker(sessions, engine.dialect.name)
+    sessions = sessionmaker(bind=database)
+    auth.store.ManagedSessionMaker = _get_managed_session_maker(sessions, database.dialect.name)
     auth.create_admin_user(ADMIN, password)

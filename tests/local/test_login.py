@@ -256,9 +256,9 @@ LEFT_OUT = ("assistant", "demo", "invoke", "promptlab", "supported-models")
 
 
 def order(route: list[str]) -> tuple[bool, list[str]]:
-    """What destroys comes last."""
+    """What destroys comes last, and what makes a password slow to compare."""
     method, path = route
-    return method == "DELETE" or "delete" in path, [path, method]
+    return method == "DELETE" or "delete" in path or "update-password" in path, [path, method]
 
 
 def test_every_route_answers_everybody_as_mlflows_own_does(both, known):
