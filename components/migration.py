@@ -7,6 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 from pulumi import CustomTimeouts, Input, Output, ResourceOptions
 
+from server.auth.contract import ADMIN_PASSWORD
 from server.migration_contract import INSTANCE, OWNER_URL, RUNTIME_ROLE
 from server.pod import Document, SecretKey, migration_pod
 
@@ -34,6 +35,8 @@ class MigrationArgs:
     """Secret. The URL of the role that owns the schema, as seen from the pod."""
     runtime_role: Input[str] | None
     """The role that the servers log in as; nothing where it is the owner."""
+    admin_password: Input[str] | None = None
+    """Secret. Of the admin to make, where users log in to the servers."""
     account: str
     """Real name of the Kubernetes service account to make."""
     annotations: Mapping[str, Input[str]] = field(default_factory=dict)
@@ -69,16 +72,20 @@ class Migration(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=child,
         )
-        owner = args.owner_url
-        if not isinstance(owner, SecretKey):
+        told: dict[str, Input[str] | SecretKey] = {OWNER_URL: args.owner_url}
+        if args.admin_password is not None:
+            told[ADMIN_PASSWORD] = args.admin_password
+        own = {name: value for name, value in told.items() if not isinstance(value, SecretKey)}
+        secrets = {name: value for name, value in told.items() if isinstance(value, SecretKey)}
+        if own:
             secret = k8s.core.v1.Secret(
                 part,
                 metadata={"namespace": args.namespace, "labels": LABELS},
-                string_data={OWNER_URL: owner},
+                string_data=own,
                 immutable=True,
                 opts=child,
             )
-            owner = SecretKey(secret=secret.metadata.name, key=OWNER_URL)
+            secrets |= {name: SecretKey(secret=secret.metadata.name, key=name) for name in own}
         variables: dict[str, Input[str]] = {}
         if args.runtime_role is not None:
             variables[RUNTIME_ROLE] = args.runtime_role
@@ -103,7 +110,7 @@ class Migration(pulumi.ComponentResource):
                 "spec": migration_pod(
                     image=args.image,
                     account=account.metadata.name,
-                    owner=owner,
+                    secrets=secrets,
                     variables=variables,
                     sidecars=args.sidecars,
                 ),

@@ -37,6 +37,8 @@ class TrainingAccessArgs:
     GKE e-mail addresses. Whoever administers the cluster may do both anyway."""
     ray: bool = False
     """Whether they may submit jobs of Ray too."""
+    login: bool = False
+    """Whether Jobs need a login to the server, which whoever submits them hands over."""
 
 
 class TrainingAccess(pulumi.ComponentResource):
@@ -67,6 +69,10 @@ class TrainingAccess(pulumi.ComponentResource):
                 "verbs": [*READ, "create", "delete"],
             }
         ]
+        # To read one, or to write over it, is another right.
+        logins: list[Document] = [
+            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}
+        ]
         rights: dict[str, tuple[Input[str], Document]] = {
             "submit": (
                 args.namespace,
@@ -81,6 +87,7 @@ class TrainingAccess(pulumi.ComponentResource):
                     {"apiGroups": [""], "resources": ["pods", "events"], "verbs": READ},
                     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
                     *(ray_jobs if args.ray else []),
+                    *(logins if args.login else []),
                 ],
             ),
             "tunnel": (

@@ -10,6 +10,7 @@ from components.cluster import Cluster, ClusterArgs
 from components.database import Database, DatabaseArgs
 from components.identities import Identities, IdentitiesArgs, Identity
 from components.images import Images, ImagesArgs
+from components.login import Login, LoginArgs
 from components.migration import Migration, MigrationArgs
 from components.namespace import Namespace, NamespaceArgs
 from components.network import Network, NetworkArgs
@@ -37,7 +38,7 @@ from components.tracking_server import (
 )
 from components.training_access import TrainingAccess, TrainingAccessArgs
 from components.workload_identity import WorkloadIdentity, WorkloadIdentityArgs
-from server.spec import MLFLOW_VERSION, ServerSpec
+from server.spec import ADMIN, MLFLOW_VERSION, LoginSettings, ServerSpec
 
 from .gke_stack import Stack
 from .handoff import Handoff
@@ -175,6 +176,9 @@ def deploy(stack: Stack) -> Handoff:
         )
         return WorkloadIdentity(account, args).annotations
 
+    login = (
+        Login("mlflow", LoginArgs(protect=site.protect)) if stack.access.auth == "basic" else None
+    )
     migration = Migration(
         "mlflow",
         MigrationArgs(
@@ -182,6 +186,7 @@ def deploy(stack: Stack) -> Handoff:
             image=after(images.tracking, cpu.machines),
             owner_url=database.owner_url,
             runtime_role=database.runtime_role,
+            admin_password=login.password if login else None,
             account="migration",
             annotations=acting_as(identities.migration, SERVING, "migration"),
             instance=database.connection_name,
@@ -195,16 +200,19 @@ def deploy(stack: Stack) -> Handoff:
             namespace=serving.name,
             service=SERVICE,
             spec=ServerSpec(
-                size=stack.server.chosen,
+                size=stack.size,
                 engine=stack.server.engine,
                 host="0.0.0.0",  # noqa: S104
                 port=SERVER_PORT,
                 names=(*host_names(SERVICE, SERVING), "localhost", "127.0.0.1"),
                 artifact_access=stack.artifacts.access,
+                auth=stack.access.auth,
+                login=stack.access.login or LoginSettings(),
             ),
             image=migration.image,
             backend_url=database.runtime_url,
             artifacts_url=artifacts.url,
+            credentials=ServerSpec.login_secrets(login.password, login.key) if login else {},
             account="tracking",
             annotations=acting_as(identities.tracking, SERVING, "tracking"),
             sidecars=[sql_proxy(database.connection_name, iam_login=stack.database.login == "iam")],
@@ -220,6 +228,7 @@ def deploy(stack: Stack) -> Handoff:
             annotations=acting_as(identities.training, TRAINING, "training"),
             people=stack.access.people,
             ray=stack.cluster.ray_operator,
+            login=login is not None,
         ),
         opts=in_cluster,
     )
@@ -232,6 +241,7 @@ def deploy(stack: Stack) -> Handoff:
                 *(services, identities, images, artifacts, network, database, cluster, cpu, *gpus),
                 *(serving, serving_policies, training, training_policies, migration, server, jobs),
                 *ray,
+                *([login] if login else []),
             ],
         ),
     )
@@ -257,6 +267,6 @@ def deploy(stack: Stack) -> Handoff:
         training_image_tagged=images.training_tagged,
         training_service_account=jobs.account,
         accelerator=accelerator.type if accelerator else None,
-        admin_user=None,
-        admin_password=None,
+        admin_user=ADMIN if login else None,
+        admin_password=login.password if login else None,
     )

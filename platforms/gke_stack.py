@@ -15,10 +15,10 @@ from components.images import ImagesSettings
 from components.network import NetworkSettings
 from components.node_pool import NodePoolSettings
 from components.site import Site
-from server.spec import ServerSettings
+from server.spec import Auth, LoginSettings, ServerSettings, Size
 from settings import AllRefused, Refused, settings
 
-from . import capacity, google_names, protection
+from . import capacity, google_names, login, protection
 
 
 @settings
@@ -29,6 +29,11 @@ class AccessSettings:
     """`private`: from inside the cluster, and from a laptop through a tunnel."""
     people: tuple[str, ...] = ()
     """E-mail addresses of those who may open the tunnel and submit training Jobs, and no more."""
+    auth: Auth = "none"
+    """`basic`: whoever calls the server has a user and a password there. `none`: whoever reaches it
+    may do everything."""
+    login: LoginSettings | None = None
+    """What users may do; only with `auth: basic`."""
 
     def __post_init__(self) -> None:
         for index, person in enumerate(self.people):
@@ -40,6 +45,7 @@ class AccessSettings:
                     allowed="addresses such as ana@example.com",
                     cure="write the address alone, without `user:` before it",
                 )
+        login.refuse(self.auth, self.login)
 
 
 @settings
@@ -94,6 +100,11 @@ class Stack:
             protect=self.protect_data,
         )
 
+    @property
+    def size(self) -> Size:
+        """The server's, with the connections that logins take."""
+        return self.server.chosen.with_logins(self.server.engine, self.access.auth)
+
     def _refusals(self) -> Iterator[Refused]:
         yield from google_names.project_id(self.project)
         yield from google_names.place(self.region, self.zones)
@@ -106,8 +117,8 @@ class Stack:
         pools = [self.cpu_pool, *([self.gpu_pool] if self.gpu_pool else [])]
         yield from capacity.addresses(self.network, pools)
         yield from capacity.provisioned(self.cluster.node_auto_provisioning, self.gpu_pool)
-        yield from capacity.server_nodes(self.cpu_pool, self.server.chosen)
-        yield from capacity.connections(self.database, self.server.chosen)
+        yield from capacity.server_nodes(self.cpu_pool, self.size)
+        yield from capacity.connections(self.database, self.size)
 
     def _pools(self) -> Iterator[Refused]:
         cpu, gpu = self.cpu_pool, self.gpu_pool

@@ -6,6 +6,7 @@ import pulumi_kubernetes as k8s
 from pulumi import Input, ResourceOptions
 
 from components.cluster_images import ClusterImages, ClusterImagesArgs
+from components.login import Login, LoginArgs
 from components.migration import Migration, MigrationArgs
 from components.namespace import Namespace, NamespaceArgs
 from components.network_policies import (
@@ -27,7 +28,7 @@ from components.tracking_server import (
     pod_labels,
 )
 from components.training_access import TrainingAccess, TrainingAccessArgs
-from server.spec import MLFLOW_VERSION, ServerSpec
+from server.spec import ADMIN, MLFLOW_VERSION, LoginSettings, ServerSpec
 
 from .handoff import Handoff
 from .kubernetes_stack import Stack
@@ -104,6 +105,9 @@ def deploy(stack: Stack) -> Handoff:
         if stack.ray_operator
         else []
     )
+    login = (
+        Login(NAME, LoginArgs(protect=stack.protect_data)) if stack.access.auth == "basic" else None
+    )
     migration = Migration(
         NAME,
         MigrationArgs(
@@ -111,6 +115,7 @@ def deploy(stack: Stack) -> Handoff:
             image=images.tracking,
             owner_url=database.owner_url,
             runtime_role=database.runtime_role,
+            admin_password=login.password if login else None,
             account="migration",
             pull_secrets=pull_secrets,
         ),
@@ -122,7 +127,7 @@ def deploy(stack: Stack) -> Handoff:
             namespace=serving,
             service=SERVICE,
             spec=ServerSpec(
-                size=stack.server.chosen,
+                size=stack.size,
                 engine=stack.server.engine,
                 host="0.0.0.0",  # noqa: S104
                 port=SERVER_PORT,
@@ -131,12 +136,17 @@ def deploy(stack: Stack) -> Handoff:
                     "localhost",
                     "127.0.0.1",
                 ),
+                auth=stack.access.auth,
+                login=stack.access.login or LoginSettings(),
             ),
             image=migration.image,
             backend_url=database.runtime_url,
             artifacts_url=artifacts.url,
             settings=artifacts.settings,
-            credentials=artifacts.credentials,
+            credentials={
+                **artifacts.credentials,
+                **(ServerSpec.login_secrets(login.password, login.key) if login else {}),
+            },
             files=artifacts.files,
             account="tracking",
             pull_secrets=pull_secrets,
@@ -152,6 +162,7 @@ def deploy(stack: Stack) -> Handoff:
             pull_secrets=pull_secrets,
             people=stack.access.people,
             ray=stack.ray_operator,
+            login=login is not None,
         ),
         opts=in_cluster,
     )
@@ -163,6 +174,7 @@ def deploy(stack: Stack) -> Handoff:
             everything=[
                 *(cluster, images, *made, *database.parts, *artifacts.parts),
                 *(serving_policies, training_policies, *ray, migration, server, jobs),
+                *([login] if login else []),
             ],
         ),
     )
@@ -185,6 +197,6 @@ def deploy(stack: Stack) -> Handoff:
         training_image_tagged=images.training_tagged,
         training_service_account=jobs.account,
         accelerator=None,
-        admin_user=None,
-        admin_password=None,
+        admin_user=ADMIN if login else None,
+        admin_password=login.password if login else None,
     )

@@ -13,10 +13,10 @@ from pydantic.json_schema import SkipJsonSchema
 from components.cluster_images import TOOLS, ClusterImagesSettings
 from components.object_store import ObjectStoreSettings
 from components.postgres import PostgresSettings
-from server.spec import SIZES, Engine, Size
+from server.spec import SIZES, Auth, Engine, LoginSettings, Size
 from settings import AllRefused, Refused, settings
 
-from . import protection
+from . import login, protection
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -199,6 +199,14 @@ class ClusterAccessSettings:
     people: tuple[Name, ...] = ()
     """Users, as the cluster knows them, who may open the tunnel and submit training Jobs, and no
     more. Whoever administers the cluster may do both anyway."""
+    auth: Auth = "none"
+    """`basic`: whoever calls the server has a user and a password there. `none`: whoever reaches it
+    may do everything."""
+    login: LoginSettings | None = None
+    """What users may do; only with `auth: basic`."""
+
+    def __post_init__(self) -> None:
+        login.refuse(self.auth, self.login)
 
 
 @settings
@@ -250,6 +258,11 @@ class Stack:
     def cluster(self) -> str:
         """What the tool that made the cluster calls it."""
         return self.context.removeprefix("kind-") if self.images.load == "kind" else self.context
+
+    @property
+    def size(self) -> Size:
+        """The server's, with the connections that logins take."""
+        return self.server.chosen.with_logins(self.server.engine, self.access.auth)
 
     def _refusals(self) -> Iterator[Refused]:
         yield from protection.said_twice(

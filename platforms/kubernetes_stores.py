@@ -72,7 +72,7 @@ def database_of(stack: Stack, namespace: Input[str], opts: ResourceOptions) -> D
             settings=stack.database or PostgresSettings(),
             service=DATABASE,
             account="database",
-            connections=stack.server.chosen.budget,
+            connections=stack.size.budget,
             protect=stack.protect_data,
             pull_secrets=stack.images.pull_secrets,
         ),

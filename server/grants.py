@@ -2,10 +2,13 @@
 
 import logging
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.sql import quoted_name
 
 logger = logging.getLogger(__name__)
+
+VERSIONS = ("alembic_version", "alembic_version_auth")
+"""The server compares its revision with these at each start, and never writes them."""
 
 ROWS = "SELECT, INSERT, UPDATE, DELETE"
 NUMBERS = "USAGE, SELECT"
@@ -24,8 +27,11 @@ def grant_rows(owner: Connection, role: str) -> None:
         f"GRANT {NUMBERS} ON ALL SEQUENCES IN SCHEMA {schema} TO {name}",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {ROWS} ON TABLES TO {name}",
         f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT {NUMBERS} ON SEQUENCES TO {name}",
-        # The server compares its revision with this table at each start and never writes it.
-        f"REVOKE INSERT, UPDATE, DELETE ON {schema}.alembic_version FROM {name}",
+        *(
+            f"REVOKE INSERT, UPDATE, DELETE ON {schema}.{table} FROM {name}"
+            for table in VERSIONS
+            if inspect(owner).has_table(table)
+        ),
     ):
         owner.execute(text(statement))
 

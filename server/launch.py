@@ -17,8 +17,14 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection, Dialect, Engine, event
 
-BRIDGED = {"mlflow.server.fastapi_app:app": "server.app:app"}
-"""What is served in place of MLflow's app. One that also asks for a password is served as it is."""
+from .auth.config_file import write_config_file
+from .auth.contract import APP
+
+BRIDGED = {
+    "mlflow.server.fastapi_app:app": "server.app:app",
+    "mlflow.server.auth:create_app": "server.auth.app:app",
+}
+"""What is served in place of MLflow's app."""
 
 COLLECT = (50_000, 20, 50)
 """New objects before Python looks for cycles among them, and how often among the older ones."""
@@ -84,6 +90,12 @@ def main() -> None:
 
         vars(server)["_exec_cmd"] = serve
         register()
+        if f"--app-name={APP}" in sys.argv:
+            file = write_config_file()
+            try:
+                import_module("mlflow.server.auth")
+            finally:
+                file.unlink()
     cli(["server", *sys.argv[1:]], prog_name="mlflow")
 
 

@@ -9,20 +9,21 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
-import mlflow
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from mlflow.db import upgrade
+from mlflow.exceptions import MlflowException
 from sqlalchemy import Connection, Engine, NullPool, create_engine, func, inspect, select
 from sqlalchemy.exc import OperationalError
 
+from .auth.contract import ADMIN_PASSWORD
 from .backup import Instance
 from .grants import grant_rows
 from .migration_contract import INSTANCE, OWNER_URL, RUNTIME_ROLE
+from .schema import RUNS, Schema
 
 logger = logging.getLogger(__name__)
 
@@ -48,24 +49,36 @@ class Revision:
     head: str
     known: bool
     """Whether the installed MLflow knows the database's revision; a newer MLflow's it does not."""
-    empty: bool
 
     @classmethod
-    def of(cls, database: Connection) -> "Revision":
+    def of(cls, database: Connection, schema: Schema) -> "Revision":
         """Compare the database with the migrations that the mlflow package holds."""
-        scripts = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
-        current = MigrationContext.configure(database).get_current_revision()
-        tables = inspect(database).get_table_names()
+        scripts = ScriptDirectory(str(schema.scripts))
+        context = MigrationContext.configure(database, opts={"version_table": schema.table})
+        current = context.get_current_revision()
         return cls(
             current=current,
             head=str(scripts.get_current_head()),
             known=current is None or current in {s.revision for s in scripts.walk_revisions()},
-            empty=all(table.startswith("alembic_") for table in tables),
         )
 
+    @property
+    def behind(self) -> bool:
+        """Whether there is something to do."""
+        return self.current != self.head
 
-def migrate(owner_url: str, *, runtime_role: str | None, instance: Instance | None) -> None:
-    """Upgrade the schema if it is behind, with a backup first, and renew the server's rights."""
+
+def migrate(
+    owner_url: str,
+    *,
+    runtime_role: str | None,
+    instance: Instance | None,
+    admin_password: str | None = None,
+) -> None:
+    """Upgrade what is behind, with a backup first, and renew the server's rights.
+
+    Users log in where there is a password for the admin, who is made.
+    """
     try:
         engine = create_engine(owner_url, poolclass=NullPool)
     except ModuleNotFoundError as error:  # it says which module, and not why anybody wants it
@@ -78,12 +91,23 @@ def migrate(owner_url: str, *, runtime_role: str | None, instance: Instance | No
         # is a file, which keeps nobody out who runs on another machine.
         database.execute(select(func.pg_advisory_lock(LOCK)))
 
-        found = Revision.of(database)
-        if found.current == found.head:
-            logger.info("The schema is current (%s)", found.head)
-        else:
-            _upgrade(database, owner_url, found, instance)
+        schemas = [RUNS]
+        if admin_password:
+            from .auth.users import USERS, make_admin  # with them comes all of MLflow's server
 
+            schemas.append(USERS)
+        found = {schema: Revision.of(database, schema) for schema in schemas}
+        if any(each.behind for each in found.values()):
+            _upgrade(database, owner_url, found, instance)
+        else:
+            heads = ", ".join(each.head for each in found.values())
+            logger.info("The schema is current (%s)", heads)
+
+        if admin_password:
+            try:
+                make_admin(database, admin_password)
+            except MlflowException as error:
+                raise MigrationFailed(error.message) from error
         if runtime_role:
             with engine.begin() as owner:
                 grant_rows(owner, runtime_role)
@@ -104,18 +128,26 @@ def _connect(engine: Engine) -> Connection:
 
 
 def _upgrade(
-    database: Connection, owner_url: str, found: Revision, instance: Instance | None
+    database: Connection,
+    owner_url: str,
+    found: Mapping[Schema, Revision],
+    instance: Instance | None,
 ) -> None:
-    if not found.known:
-        raise MigrationFailed(
-            f"The database has schema {found.current}, which this MLflow does not know: a newer"
-            " version wrote it. Deploy that version again, or restore the backup that was taken"
-            " before its upgrade."
-        )
+    for revision in found.values():
+        if not revision.known:
+            raise MigrationFailed(
+                f"The database has schema {revision.current}, which this MLflow does not know: a"
+                " newer version wrote it. Deploy that version again, or restore the backup that was"
+                " taken before its upgrade."
+            )
 
-    step = f"MLflow schema {found.current or 'nothing'} to {found.head}"
+    behind = {schema: revision for schema, revision in found.items() if revision.behind}
+    step = " and ".join(
+        f"{schema.name} {revision.current or 'nothing'} to {revision.head}"
+        for schema, revision in behind.items()
+    )
     undo = "No backup was taken."
-    if found.empty:
+    if all(table.startswith("alembic_") for table in inspect(database).get_table_names()):
         undo = "The database was empty before."
     elif instance:
         logger.info("Backing up %s before its upgrade", instance.name)
@@ -127,19 +159,19 @@ def _upgrade(
             f"  {restore}"
         )
 
-    logger.info("Upgrading: %s", step)
-    try:
-        # As a function, not a command: its URL would show in the list of processes.
-        upgrade.main([owner_url], standalone_mode=False)
-    except Exception as error:
-        left = Revision.of(database).current
-        state = (
-            "The schema is unchanged, so servers of the old version go on."
-            if left == found.current
-            else f"The schema was left at {left}."
-        )
-        raise MigrationFailed(f"Upgrade failed: {step}. {state} {undo}") from error
-    logger.info("Upgraded to %s", found.head)
+    for schema, revision in behind.items():
+        logger.info("Upgrading: %s to %s", schema.name, revision.head)
+        try:
+            schema.upgrade(owner_url)
+        except Exception as error:
+            left = Revision.of(database, schema).current
+            state = (
+                "The schema is unchanged, so servers of the old version go on."
+                if left == revision.current
+                else f"The schema was left at {left}."
+            )
+            raise MigrationFailed(f"Upgrade failed: {step}. {state} {undo}") from error
+        logger.info("Upgraded to %s", revision.head)
 
 
 def _stop(signum: int, _frame: FrameType | None) -> None:
@@ -160,6 +192,7 @@ def main() -> None:
             os.environ[OWNER_URL],
             runtime_role=os.environ.get(RUNTIME_ROLE),
             instance=Instance.named(instance) if instance else None,
+            admin_password=os.environ.get(ADMIN_PASSWORD),
         )
     except MigrationFailed:
         logger.exception("The migration failed")

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .migration_contract import OWNER_URL
 from .spec import DRAIN_SECONDS, ServerSpec
 
 Document = Any
@@ -138,11 +137,11 @@ def migration_pod(
     *,
     image: Any,
     account: Any,
-    owner: SecretKey,
+    secrets: Mapping[str, SecretKey],
     variables: Mapping[str, Any],
     sidecars: Sequence[Document],
 ) -> Document:
-    """One attempt at the migration; `owner` is where the schema owner's URL stands."""
+    """One attempt at the migration; `secrets` are variables too, by where they stand."""
     return {
         **HARDENED,
         "serviceAccountName": account,
@@ -155,7 +154,7 @@ def migration_pod(
                 "imagePullPolicy": "IfNotPresent",
                 "command": ["python", "-m", "server.migration"],
                 "env": [
-                    owner.variable(OWNER_URL),
+                    *(source.variable(name) for name, source in secrets.items()),
                     *({"name": name, "value": value} for name, value in variables.items()),
                 ],
                 "resources": {  # it takes 225 MiB
@@ -202,7 +201,7 @@ def _probes(spec: ServerSpec) -> Document:
         # requests while others have it.
         "readinessProbe": {
             "httpGet": {
-                "path": "/api/2.0/mlflow/experiments/search?max_results=1",
+                "path": _readiness(spec),
                 "port": "http",
                 "httpHeaders": host,
             },
@@ -219,6 +218,13 @@ def _probes(spec: ServerSpec) -> Document:
             "failureThreshold": 6,
         },
     }
+
+
+def _readiness(spec: ServerSpec) -> str:
+    """What tells most of a server's health to a kubelet, who has no login."""
+    if spec.auth == "none":
+        return "/api/2.0/mlflow/experiments/search?max_results=1"
+    return "/ready" if spec.engine == "tuned" else "/api/3.0/mlflow/server-info"
 
 
 def _resources(spec: ServerSpec) -> Document:

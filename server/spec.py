@@ -11,11 +11,16 @@ from pydantic import Field
 
 from settings import Refused, settings
 
+from .auth import contract
+
 MLFLOW_VERSION = "3.17.2"
 """Equal to the pin in `server/requirements.txt`; a test holds the two together."""
 
 ENGINES_PER_WORKER = 2
 """A worker opens one connection pool for the tracking store and one for the model registry."""
+
+ENGINES_OF_A_LOGIN = {"tuned": 0, "stock": 1}
+"""MLflow opens one more pool where users log in; ours asks through the tracking store's."""
 
 PARENT_CONNECTIONS = 2
 """`mlflow server` asks both stores before it starts the workers. On Linux it lets go again."""
@@ -56,11 +61,17 @@ CONNECTION = "server.connection:Connection"
 
 Engine = Literal["tuned", "stock"]
 
+Auth = Literal["none", "basic"]
+
+ADMIN = contract.ADMIN
+"""The user who may do everything."""
+
 PROGRAMS: dict[Engine, tuple[str, ...]] = {
     # -P: no module is taken from the folder that it runs in.
     "tuned": ("python", "-P", "-m", "server.launch"),
     "stock": ("mlflow", "server"),
 }
+STOCK_WITH_LOGIN = ("python", "-P", "-m", "server.auth.stock")
 """They take the same arguments."""
 
 T = TypeVar("T")
@@ -83,12 +94,18 @@ class Size:
     """Request and limit. Idle, two workers and the process that they are forks of take 300 MiB."""
     scratch_gib: int
     """Proxied artifacts pass through a file on the server: largest artifact times transfers."""
+    engines: int = ENGINES_PER_WORKER
 
     @property
     def connections(self) -> int:
         """The most Postgres connections that one replica can hold."""
-        engines = self.workers * ENGINES_PER_WORKER
+        engines = self.workers * self.engines
         return engines * (self.pool + self.overflow) + PARENT_CONNECTIONS
+
+    def with_logins(self, engine: Engine, auth: Auth) -> "Size":
+        """The size, with the connections that logins take."""
+        more = ENGINES_OF_A_LOGIN[engine] if auth == "basic" else 0
+        return replace(self, engines=self.engines + more)
 
     @property
     def budget(self) -> int:
@@ -165,6 +182,16 @@ class ServerSettings:
         )
 
 
+@settings
+class LoginSettings:
+    """What users may do, where they log in."""
+
+    default_permission: Literal["NO_PERMISSIONS", "READ", "EDIT", "MANAGE"] = "READ"
+    """What everybody may do with what others made. Who makes something may always manage it."""
+    cache_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    """How long other workers may go by an old password or right. 0 asks the database each time."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServerSpec:
     """One MLflow server, wherever it runs."""
@@ -184,11 +211,15 @@ class ServerSpec:
     """Through the server, or by clients that have rights on the bucket."""
     engine: Engine = "tuned"
     """With our launcher, bridge and store, or with nothing but MLflow's."""
+    auth: Auth = "none"
+    """Whether users log in."""
+    login: LoginSettings = LoginSettings()
 
     def command(self) -> list[str]:
         """What the container or the laptop runs. Nothing in it is secret."""
+        plain = (self.engine, self.auth) != ("stock", "basic")
         return [
-            *PROGRAMS[self.engine],
+            *(PROGRAMS[self.engine] if plain else STOCK_WITH_LOGIN),
             # Flags where the environment could be spoiled: Kubernetes sets MLFLOW_PORT to an
             # address in every pod beside a Service that is called `mlflow`.
             f"--host={self.host}",
@@ -201,6 +232,7 @@ class ServerSpec:
             f"--loop uvloop --http {CONNECTION} --no-access-log "
             f"--timeout-keep-alive {KEEP_ALIVE_SECONDS} "
             f"--timeout-graceful-shutdown {DRAIN_SECONDS}",
+            *([f"--app-name={contract.APP}"] if self.auth == "basic" else []),
         ]
 
     def environment(self) -> dict[str, str]:
@@ -219,7 +251,22 @@ class ServerSpec:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             **MALLOC,
+            **(self._login() if self.auth == "basic" else {}),
         }
+
+    def _login(self) -> dict[str, str]:
+        return {
+            contract.DEFAULT_PERMISSION: self.login.default_permission,
+            contract.CACHE_SECONDS: str(self.login.cache_seconds),
+        }
+
+    @staticmethod
+    def login_secrets(password: T, key: T) -> dict[str, T | str]:
+        """The first password of `ADMIN`, and what pages are signed with: any long text.
+
+        MLflow refuses passwords of less than twelve characters. Every replica has the same key.
+        """
+        return {contract.ADMIN_PASSWORD: password, contract.KEY: key}
 
     def stores(self, backend: T, artifacts: T) -> dict[str, T]:
         """Where the runs and the artifacts are, under the names that MLflow reads.

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import files, handoff, settings, tunnel, versions
+from . import files, handoff, login, settings, tunnel, versions
 from .handoff import Handoff
 from .problem import Problem
 
@@ -141,6 +141,7 @@ def write_and_open(args: argparse.Namespace) -> None:
         return
     if tunnel.answers(found.tracking_uri):
         print(f"answers    {found.tracking_uri}")
+        _tell_login(found)
     else:
         _hold(found)
 
@@ -150,8 +151,20 @@ def _hold(found: Handoff) -> None:
         raise Problem(f"{found.tracking_uri} does not answer. Type: pulumi up")
     with tunnel.opened(found.connect_command, found.tracking_uri) as process:
         print(f"open       {found.tracking_uri}, until Ctrl-C", flush=True)
+        _tell_login(found)
         process.wait()
     raise Problem("the tunnel has closed. To open it again, type the same command")
+
+
+def _tell_login(found: Handoff) -> None:
+    """Say who the server takes this shell for; a wrong login is no reason to close a tunnel."""
+    try:
+        taken = login.accepted(found.tracking_uri, found.admin_user, found.admin_password)
+    except Problem as problem:
+        print(f"login      {problem}", flush=True)
+    else:
+        if taken:
+            print(f"login      {taken[login.USER]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 from mlflow import MlflowClient
-from mlflow.exceptions import ExecutionException
+from mlflow.exceptions import ExecutionException, MlflowException
 from mlflow.projects.backend.abstract_backend import AbstractBackend
 from mlflow.projects.utils import (
     PROJECT_SYNCHRONOUS,
@@ -18,7 +18,7 @@ from mlflow.projects.utils import (
 )
 from mlflow.utils.mlflow_tags import MLFLOW_PROJECT_BACKEND, MLFLOW_RUN_NAME
 
-from . import entry_point, job, project, settings, store
+from . import entry_point, job, login, project, settings, store
 from .cluster import Cluster
 from .problem import Problem
 from .submitted import SubmittedJob, say
@@ -57,14 +57,15 @@ class PlatformBackend(AbstractBackend):
         return submitted
 
 
-def check_server(tracking_uri: str) -> None:
-    """Refuse a store on this machine, to which no Job could log."""
+def check_server(tracking_uri: str) -> dict[str, str]:
+    """Refuse a store on this machine, to which no Job could log; the login that a server takes."""
     if not tracking_uri.startswith(("http://", "https://")):
         # No more than its scheme: a database's address holds a password.
         raise Problem(
             f"MLFLOW_TRACKING_URI is {tracking_uri.partition(':')[0]}:…, no server. "
             "Type the line that `mlflow-platform connect STACK` prints after `next`"
         )
+    return login.accepted(tracking_uri)
 
 
 def _submit(
@@ -77,7 +78,7 @@ def _submit(
     experiment: str,
 ) -> SubmittedJob:
     """Refuse what cannot work, and only then create the run, the package and the Job."""
-    check_server(tracking_uri)
+    its_login = check_server(tracking_uri)
     if ":" not in uri and not Path(uri.partition("#")[0]).exists():
         raise Problem(f"{uri} is no folder. Type: mlflow run FOLDER, or the URL of a repository")
     # What MLflow has in public would also judge the parameters, in other words than ours.
@@ -86,12 +87,13 @@ def _submit(
     package = project.pack(folder)
     cluster = Cluster(wanted)
 
-    run = get_or_create_run(None, uri, experiment, str(folder), version, entry, dict(params))
+    with _allowed(experiment):
+        run = get_or_create_run(None, uri, experiment, str(folder), version, entry, dict(params))
     run_id, runs = str(run.info.run_id), MlflowClient(tracking_uri)
     with _ending_with_the_submission(runs, run_id):
         _tag(runs, run_id, wanted, package)
         say("run", f"{_page(tracking_uri)}/#/experiments/{experiment}/runs/{run_id}")
-        new = store.put(package, tracking_uri)
+        new = store.put(package, experiment, tracking_uri)
         size = f"{package.files} file(s), {len(package.content) / 1024:.1f} KiB"
         say("project", f"{size}, {'uploaded' if new else 'which the server has already'}")
         submitted: dict[str, Any] = job.manifest(
@@ -101,12 +103,27 @@ def _submit(
             experiment=experiment,
             digest=package.digest,
             command=command,
+            login=bool(its_login),
         )
-        cluster.create(submitted)
+        cluster.create(submitted, its_login)
         say("job", f"{submitted['metadata']['name']} in namespace {wanted.namespace}")
     if not wanted.wait:
         say("next", f"mlflow-platform status {run_id}, or logs, or cancel")
     return SubmittedJob(cluster, runs, run_id)
+
+
+@contextmanager
+def _allowed(experiment: str) -> Iterator[None]:
+    """Who may read an experiment need not be one who may add to it."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "PERMISSION_DENIED":
+            raise
+        raise Problem(
+            f"you may not start runs in experiment {experiment}. Ask who made it, or an "
+            "administrator of the server, for EDIT on it, or name another --experiment-name"
+        ) from error
 
 
 def _page(tracking_uri: str) -> str:

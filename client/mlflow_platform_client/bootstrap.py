@@ -149,7 +149,8 @@ def main(digest: str, command: str) -> int:
     server = Server(os.environ["MLFLOW_RUN_ID"])
     try:
         server.begin()
-        archive = server.ask(f"mlflow-artifacts/artifacts/{PLACE}/{digest}/{ARCHIVE}")
+        place = f"{os.environ['MLFLOW_EXPERIMENT_ID']}/{PLACE}/{digest}/{ARCHIVE}"
+        archive = server.ask(f"mlflow-artifacts/artifacts/{place}")
         unpack(archive, digest, os.getcwd())
         print(f"project    {digest[:12]}\ncommand    {command}", flush=True)
         code = execute(command)

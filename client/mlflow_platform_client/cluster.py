@@ -1,7 +1,7 @@
 """The Kubernetes API, as far as somebody in `access.people` may use it."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from .job import RUN
+from .job import RUN, login_secret
 from .problem import Problem
 from .reasons import View
 from .settings import Settings
@@ -39,12 +39,27 @@ class Cluster:
             ) from error
         self._batch, self._core = client.BatchV1Api(api), client.CoreV1Api(api)
 
-    def create(self, job: dict[str, Any]) -> None:
-        """Submit a Job."""
+    def create(self, job: dict[str, Any], login: Mapping[str, str]) -> None:
+        """Submit a Job, and the Secret with its login if it has one.
+
+        The Secret comes second, because it names its owner, and Kubernetes takes it away with that.
+        A pod that comes sooner waits for it.
+        """
         with self._answering("create Jobs"):
-            self._batch.create_namespaced_job(
+            made: Any = self._batch.create_namespaced_job(
                 self.namespace, client.V1Job.model_validate(job), _request_timeout=ANSWER_SECONDS
             )
+        if not login:
+            return
+        secret = client.V1Secret.model_validate(login_secret(job, made.metadata.uid, login))
+        try:
+            with self._answering("create Secrets"):
+                self._core.create_namespaced_secret(
+                    self.namespace, secret, _request_timeout=ANSWER_SECONDS
+                )
+        except BaseException:
+            self.delete(job["metadata"]["name"])
+            raise
 
     def delete(self, name: str) -> None:
         """Delete a Job and its pods, which are told to end; not an error if there is none."""

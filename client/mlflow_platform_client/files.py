@@ -20,6 +20,9 @@ BACKEND = "k8s_config.json"
 JOB = "k8s_job_template.yaml"
 PROJECT = "k8s_project"
 
+LOGIN = "mlflow-login"
+"""Secret of the namespace that somebody makes for the Jobs of MLflow's own Kubernetes backend."""
+
 T4_SHARE = {"requests": {"cpu": "2", "memory": "8Gi"}, "limits": {"memory": "8Gi"}}
 """Half of an n1-standard-4, the machine that a T4 usually comes with."""
 
@@ -113,4 +116,7 @@ def job(handoff: Handoff) -> dict[str, Any]:
         "command": ["{replaced with MLflow Project entry point command}"],
         "env": [{"name": "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "value": "false"}],
     }
+    if handoff.admin_user:
+        # MLflow hands its Jobs no login. Without that Secret they fail at once, and say why.
+        container["envFrom"] = [{"secretRef": {"name": LOGIN, "optional": True}}]
     return skeleton(platform(handoff), "{replaced with MLflow Project name}", container)

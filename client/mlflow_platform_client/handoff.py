@@ -12,6 +12,9 @@ from .problem import Problem
 
 OUTPUT = "pulumi stack output --json --show-secrets --stack"
 
+HIDDEN = "[secret]"
+"""What the CLI writes in the place of a secret, unless it is told to show them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Handoff:
@@ -60,7 +63,7 @@ def of_stack(stack: str) -> Handoff:
     if shutil.which("pulumi") is None:
         raise Problem(
             f"pulumi is not on PATH, so stack {stack} cannot be asked. Ask whoever runs it for the "
-            f"output of `{OUTPUT} {stack}` in a file, and type: "
+            f"output of `pulumi stack output --json --stack {stack}` in a file, and type: "
             f"mlflow-platform connect {stack} --outputs FILE"
         )
     asked = subprocess.run(
@@ -97,7 +100,7 @@ def parse(text: str, source: str) -> Handoff:
     known: dict[str, Any] = {
         field.name: outputs[_camel(field.name)]
         for field in fields(Handoff)
-        if outputs.get(_camel(field.name)) is not None
+        if outputs.get(_camel(field.name)) not in (None, HIDDEN)
     }
     needed = ("tracking_uri", "tracking_uri_in_cluster", "server_version")
     if missing := [_camel(name) for name in needed if name not in known]:

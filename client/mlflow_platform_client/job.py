@@ -85,8 +85,13 @@ def manifest(
     experiment: str,
     digest: str,
     command: str,
+    login: bool = False,
 ) -> dict[str, Any]:
-    """Describe the Job of one run: the packed project `digest`, and what is run in it."""
+    """Describe the Job of one run: the packed project `digest`, and what is run in it.
+
+    With a login, it wants the `login_secret`.
+    """
+    named = name(project, run_id)
     variables = {
         "MLFLOW_RUN_ID": run_id,
         "MLFLOW_EXPERIMENT_ID": experiment,
@@ -106,15 +111,38 @@ def manifest(
         "env": [{"name": key, "value": value} for key, value in variables.items()],
         "volumeMounts": [{"name": "project", "mountPath": FOLDER}],
     }
-    if settings.secrets:
-        container["envFrom"] = [{"secretRef": {"name": name}} for name in settings.secrets]
-    job = skeleton(settings, name(project, run_id), container)
+    # Of two that have a key the last one counts: a login that somebody chose for the Jobs.
+    secrets = [*([_login(named)] if login else []), *settings.secrets]
+    if secrets:
+        container["envFrom"] = [{"secretRef": {"name": each}} for each in secrets]
+    job = skeleton(settings, named, container)
     labels = {**LABELS, RUN: run_id}
     job["metadata"]["labels"] = labels
     template = job["spec"]["template"]
     template["metadata"] = {"labels": labels}
     template["spec"]["volumes"] = [{"name": "project", "emptyDir": {}}]
     return job
+
+
+def login_secret(job: Mapping[str, Any], uid: str, variables: Mapping[str, str]) -> dict[str, Any]:
+    """Describe the Secret with a Job's login, which is the Job's own and ends with it."""
+    about = job["metadata"]
+    owner = {"apiVersion": job["apiVersion"], "kind": job["kind"], "name": about["name"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            **about,
+            "name": _login(about["name"]),
+            "ownerReferences": [{**owner, "uid": uid}],
+        },
+        "stringData": dict(variables),
+        "immutable": True,
+    }
+
+
+def _login(job: str) -> str:
+    return f"{job}-login"
 
 
 def name(project: str | None, run_id: str) -> str:

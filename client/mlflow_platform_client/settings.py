@@ -117,8 +117,8 @@ class Settings(_Strict):
     node_selector: dict[str, str] = {}
     tolerations: list[Toleration] = []
     secrets: list[str] = []
-    """Of the namespace. Each of their keys is a variable of the Job: the login to the server as
-    MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or a key to somewhere else."""
+    """Of the namespace. Each of their keys is a variable of the Job: a key to somewhere else, or
+    another login to the server than that of who submits."""
     backoff_limit: Annotated[int, Field(ge=0)] = 3
     """How often a Job whose machine was taken back is started again."""
     ttl_seconds: Annotated[int, Field(ge=0)] = 86_400

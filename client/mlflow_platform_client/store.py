@@ -1,4 +1,4 @@
-"""Where packed projects are kept: beside the artifacts, named by their content."""
+"""Where packed projects are kept: with their experiment's artifacts, named by their content."""
 
 import tempfile
 from pathlib import Path
@@ -11,9 +11,12 @@ from .problem import Problem
 from .project import Package
 
 
-def put(package: Package, tracking_uri: str) -> bool:
-    """See to it that the server has the package; whether it had to be uploaded."""
-    place = f"mlflow-artifacts:/{PLACE}/{package.digest}"
+def put(package: Package, experiment: str, tracking_uri: str) -> bool:
+    """See to it that the server has the package; whether it had to be uploaded.
+
+    Below the experiment, so that whoever may log to that may, and who may not read it does not.
+    """
+    place = f"mlflow-artifacts:/{experiment}/{PLACE}/{package.digest}"
     try:
         repository = get_artifact_repository(place, tracking_uri=tracking_uri)
         kept = {file.path: file.file_size for file in repository.list_artifacts()}

@@ -20,29 +20,43 @@ NAMESPACE = "mlflow-training"
 
 
 class Pod:
-    """A Job's one pod, and the process that it is."""
+    """A Job's one pod, and the process that it is once all Secrets are there that it names."""
 
     def __init__(self, job: dict[str, Any], folder: Path) -> None:
-        self.job = job
-        (container,) = job["spec"]["template"]["spec"]["containers"]
-        _, *command = (word.replace("$$", "$") for word in container["command"])
-        self.log = folder / "log"
+        self.job, self.folder, self.log = job, folder, folder / "log"
         (folder / "project").mkdir(parents=True)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, secrets: dict[str, dict[str, Any]]) -> None:
+        """Start, unless it has or something is missing."""
+        (container,) = self.job["spec"]["template"]["spec"]["containers"]
+        named = [each["secretRef"]["name"] for each in container.get("envFrom", [])]
+        if self.process or set(named) - set(secrets):
+            return
+        variables = {e["name"]: e["value"] for e in container["env"]}
+        for each in named:
+            variables |= secrets[each]["stringData"]
+        _, *command = (word.replace("$$", "$") for word in container["command"])
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *command],
-                cwd=folder / "project",
-                env={"PATH": os.environ["PATH"]}
-                | {e["name"]: e["value"] for e in container["env"]},
+                cwd=self.folder / "project",
+                env={"PATH": os.environ["PATH"]} | variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
 
+    def end(self, number: int) -> None:
+        """Send a signal, and wait for the end."""
+        if self.process:
+            self.process.send_signal(number)
+            self.process.wait()
+
     @property
     def described(self) -> dict[str, Any]:
         """As the API shows the pod."""
-        code = self.process.poll()
+        code = self.process.poll() if self.process else None
         state = {"running": {}} if code is None else {"terminated": {"exitCode": code}}
         return {
             "metadata": {
@@ -58,11 +72,10 @@ class Pod:
     @property
     def owner(self) -> dict[str, Any]:
         """As the API shows its Job."""
-        code = self.process.poll()
+        code = self.process.poll() if self.process else None
         ended = {None: [], 0: ["Complete"]}.get(code, ["Failed"])
         conditions = [{"type": each, "status": "True"} for each in ended]
-        metadata = {**self.job["metadata"], "uid": "job"}
-        return {**self.job, "metadata": metadata, "status": {"conditions": conditions}}
+        return {**self.job, "status": {"conditions": conditions}}
 
 
 class KubernetesApi:
@@ -70,8 +83,9 @@ class KubernetesApi:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.pods = folder, list[Pod]()
-        self.refusal: tuple[int, str] | None = None
-        """What is answered to whoever wants to create a Job."""
+        self.secrets: dict[str, dict[str, Any]] = {}
+        self.refusals: dict[str, tuple[int, str]] = {}
+        """What is answered to whoever wants to create `jobs`, or `secrets`."""
         self.created = threading.Event()
 
     @property
@@ -79,16 +93,25 @@ class KubernetesApi:
         """The manifests that were accepted."""
         return [pod.job for pod in self.pods]
 
-    def create(self, job: dict[str, Any]) -> dict[str, Any]:
-        self.pods.append(Pod(job, self.folder / job["metadata"]["name"]))
+    def create(self, kind: str, made: dict[str, Any]) -> dict[str, Any]:
+        name = made["metadata"]["name"]
+        if kind == "secrets":
+            self.secrets[name] = made
+        else:
+            made["metadata"]["uid"] = f"uid-of-{name}"
+            self.pods.append(Pod(made, self.folder / name))
+        for pod in self.pods:
+            pod.start(self.secrets)
         self.created.set()
-        return job
+        return made
 
     def delete(self, name: str) -> dict[str, Any]:
         (pod,) = [each for each in self.pods if each.job["metadata"]["name"] == name]
-        pod.process.send_signal(signal.SIGTERM)
-        pod.process.wait()
+        pod.end(signal.SIGTERM)
         self.pods.remove(pod)
+        self.secrets = {
+            each: secret for each, secret in self.secrets.items() if not owned(secret, pod.job)
+        }
         return {"kind": "Status", "status": "Success"}
 
     def listed(self, kind: str, selector: str) -> dict[str, Any]:
@@ -107,6 +130,13 @@ class KubernetesApi:
         return b"".join(b"2026-01-01T00:00:00.%09dZ %s\n" % line for line in stamped)
 
 
+def owned(thing: dict[str, Any], owner: dict[str, Any]) -> bool:
+    """Whether Kubernetes takes one away with the other."""
+    about = {key: owner[key] for key in ("apiVersion", "kind")}
+    about |= {key: owner["metadata"][key] for key in ("name", "uid")}
+    return about in thing["metadata"].get("ownerReferences", [])
+
+
 def handler(api: KubernetesApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -120,12 +150,13 @@ def handler(api: KubernetesApi) -> type[BaseHTTPRequestHandler]:
             self.answer(200, api.listed(url.path.rpartition("/")[2], selector))
 
         def do_POST(self) -> None:
-            job = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if api.refusal:
-                code, message = api.refusal
+            wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            kind = self.path.partition("?")[0].rpartition("/")[2]
+            if kind in api.refusals:
+                code, message = api.refusals[kind]
                 self.answer(code, {"kind": "Status", "message": message, "code": code})
             else:
-                self.answer(201, api.create(job))
+                self.answer(201, api.create(kind, wanted))
 
         def do_DELETE(self) -> None:
             self.answer(200, api.delete(self.path.partition("?")[0].rpartition("/")[2]))
@@ -163,5 +194,4 @@ def served(folder: Path) -> Iterator[KubernetesApi]:
         finally:
             server.shutdown()
             for pod in api.pods:
-                pod.process.kill()
-                pod.process.wait()
+                pod.end(signal.SIGKILL)

@@ -12,8 +12,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import ExecutionException
 
-from tests import installed
-from tests.client import kubernetes_api
+from tests import installed, kubernetes_schemas
+from tests.client import door, kubernetes_api
 from tests.client.kubernetes_api import CONTEXT, NAMESPACE
 from tests.local.eventually import eventually
 from tests.processes import ended_with_the_test
@@ -100,6 +100,17 @@ def type_(runs, config, folder, tmp_path):
             )
 
         yield typed
+
+
+@pytest.fixture
+def closed(server, config, runs, monkeypatch):
+    """The same server behind a login, which this shell has."""
+    with door.before(server, "ana", "hunter2") as there:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", there.uri)
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ana")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
+        config["tracking-uri"] = there.uri
+        yield there
 
 
 RUN_IT = ("run", "small", "--backend=platform", "--backend-config=platform.json")
@@ -206,6 +217,91 @@ def test_a_login_in_the_address_of_the_server_is_not_shown(
     assert "hunter2" not in said
 
 
+@pytest.mark.usefixtures("closed")
+def test_a_job_logs_in_as_who_submitted_it_and_takes_the_login_along_when_it_goes(
+    submit, runs, cluster
+):
+    submitted = submit("sleep", wait=False)
+    eventually(lambda: b"asleep" in cluster.pods[0].log.read_bytes())
+
+    assert "hunter2" not in json.dumps(cluster.jobs)
+    (secret,) = cluster.secrets.values()
+    kubernetes_schemas.validate(secret)
+    assert secret["stringData"] == {
+        "MLFLOW_TRACKING_USERNAME": "ana",
+        "MLFLOW_TRACKING_PASSWORD": "hunter2",
+    }
+    submitted.cancel()
+    assert cluster.secrets == {}
+
+
+@pytest.mark.usefixtures("closed")
+def test_a_login_that_was_chosen_for_jobs_counts_more_than_the_one_of_who_submits(submit, cluster):
+    chosen = {"MLFLOW_TRACKING_USERNAME": "robot", "MLFLOW_TRACKING_PASSWORD": "wrong"}
+    cluster.secrets["robot"] = {"metadata": {"name": "robot"}, "stringData": chosen}
+
+    submit(secrets=["robot"], wait=False)
+
+    (pod,) = cluster.pods
+    eventually(lambda: b"answers 401" in pod.log.read_bytes())
+
+
+@pytest.mark.usefixtures("closed")
+@pytest.mark.parametrize("refused", ["jobs", "secrets"])
+def test_a_job_or_a_login_that_the_cluster_refuses_leaves_neither(
+    submit, cluster, runs, experiment, refused
+):
+    cluster.refusals[refused] = (403, f"{refused} is forbidden: User ana")
+
+    with pytest.raises(ExecutionException, match=rf"(?i)may not create {refused} .*access\.people"):
+        submit()
+
+    assert cluster.jobs == []
+    assert cluster.secrets == {}
+    (run,) = runs.search_runs([experiment])
+    assert run.info.status == "FAILED"
+
+
+def test_a_server_without_logins_has_none_of_them_handed_to_jobs(submit, cluster, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ana")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
+
+    assert submit(wait=False).wait()
+    assert cluster.secrets == {}
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "words"),
+    [
+        (None, None, "wants a login, and none is set here. Type: export MLFLOW_TRACKING_USERNAME"),
+        ("ana", None, "wants a login, and ana has no password here. Type: "),
+        ("ana", "hunter3", "refuses ana with the password that is set here. Type: "),
+    ],
+)
+def test_without_the_right_login_a_person_is_told_what_to_type_before_anything_is_created(
+    submit, closed, cluster, runs, experiment, monkeypatch, user, password, words
+):
+    for name, value in (("USERNAME", user), ("PASSWORD", password)):
+        if value is None:
+            monkeypatch.delenv(f"MLFLOW_TRACKING_{name}")
+        else:
+            monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+
+    with pytest.raises(ExecutionException, match=words) as refusal:
+        submit()
+
+    assert "\n" not in str(refusal.value)
+    assert runs.search_runs([experiment]) == []
+    assert cluster.jobs == []
+
+
+def test_who_may_not_log_to_an_experiment_is_told_whom_to_ask(submit, closed, experiment):
+    closed.forbidden.add("/api/2.0/mlflow/runs/create")
+
+    with pytest.raises(ExecutionException, match=f"may not start runs in experiment {experiment}"):
+        submit()
+
+
 def test_ctrl_c_before_there_is_a_job_ends_the_run(submit, cluster, runs, experiment, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -240,7 +336,7 @@ def test_a_python_program_that_waits_sees_the_failure(submit, runs, experiment):
 def test_a_refused_job_fails_the_run_with_the_reason(
     submit, cluster, runs, experiment, code, message, words
 ):
-    cluster.refusal = (code, message)
+    cluster.refusals["jobs"] = (code, message)
 
     with pytest.raises(ExecutionException, match=words):
         submit()

@@ -37,7 +37,7 @@ def package(server, tmp_path):
     (folder / "train.sh").write_text("#!/bin/sh\ncat part/greeting\n")
     (folder / "train.sh").chmod(0o755)
     packed = project.pack(folder)
-    store.put(packed, server)
+    store.put(packed, "0", server)
     return packed
 
 
@@ -83,8 +83,8 @@ def test_a_command_runs_in_the_unpacked_project_and_its_run_is_finished(
 
 
 def test_what_the_server_has_is_not_uploaded_again(package, server):
-    assert not store.put(package, server)
-    assert store.put(project.Package(b"another", 1), server)
+    assert not store.put(package, "0", server)
+    assert store.put(project.Package(b"another", 1), "0", server)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_run_that_goes_on_after_its_machine_was_taken_back_runs_again(
 def test_a_package_that_somebody_changed_is_refused(start, package, server, runs, run_id, tmp_path):
     other = tmp_path / bootstrap.ARCHIVE
     other.write_bytes(b"anything")
-    place = f"mlflow-artifacts:/{bootstrap.PLACE}/{package.digest}"
+    place = f"mlflow-artifacts:/0/{bootstrap.PLACE}/{package.digest}"
     store.get_artifact_repository(place, tracking_uri=server).log_artifact(str(other))
 
     process = start(package.digest, "echo ran")

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,15 @@ from mlflow_platform_client import versions
 CLIENT = Path(__file__).resolve().parents[2] / "client"
 
 SERVER = """
-import http.server, sys
+import base64, http.server, sys
+port, *logins = sys.argv[1:]
+basic = ["Basic " + base64.b64encode(each.encode()).decode() for each in logins]
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200); self.end_headers(); self.wfile.write(b"OK")
+        closed = basic and self.path != "/health" and self.headers["Authorization"] not in basic
+        self.send_response(401 if closed else 200); self.end_headers(); self.wfile.write(b"OK")
     def log_message(self, *_): pass
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+http.server.HTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
 """
 
 
@@ -70,6 +74,37 @@ def test_the_tunnel_is_open_until_ctrl_c_and_leaves_nothing_behind(
     assert (process.returncode, errors) == (0, "")
     assert printed.endswith("closed\n")
     assert not answers(port)
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ("right", "login      admin\n"),
+        ("of yesterday", "login      http://127.0.0.1:{port} refuses admin with the password "),
+        (None, "login      http://127.0.0.1:{port} wants a login, and none is set here. Type: "),
+    ],
+)
+def test_it_says_who_the_server_takes_this_shell_for_and_keeps_the_tunnel_open(
+    behind_a_tunnel, port, saved, tmp_path, password, said
+):
+    closed = {
+        "connectCommand": f"{behind_a_tunnel['connectCommand']} admin:right",
+        "adminUser": "admin",
+        "adminPassword": password,
+    }
+
+    process = connect(f"--outputs={saved(behind_a_tunnel | closed)}", folder=tmp_path)
+    patience = threading.Timer(60, process.kill)  # it would say nothing for ever
+    patience.start()
+    line = next((line for line in process.stdout if line.startswith("login")), None)
+    patience.cancel()
+
+    assert line is not None, process.stderr.read()
+    assert line.startswith(said.format(port=port))
+    assert answers(port)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_a_tunnel_that_cannot_be_opened_is_said_with_its_own_reason(

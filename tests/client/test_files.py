@@ -56,6 +56,13 @@ def test_the_example_in_the_training_project_is_what_a_gpu_stack_gets(gke):
     assert files.job(read(gke)) == example
 
 
+def test_jobs_of_mlflows_own_backend_take_the_login_that_somebody_made_for_them(gke):
+    closed = read(gke | {"adminUser": "admin"})
+    (container,) = files.job(closed)["spec"]["template"]["spec"]["containers"]
+
+    assert container["envFrom"] == [{"secretRef": {"name": "mlflow-login", "optional": True}}]
+
+
 def test_a_stack_without_a_gpu_asks_for_none_and_runs_on_any_node(desktop):
     pod = files.job(read(desktop))["spec"]["template"]["spec"]
 

@@ -56,5 +56,11 @@ def test_a_stack_that_is_not_up_is_told_from_a_broken_file(saved, tmp_path):
         handoff.of_file(tmp_path / "nowhere.json")
 
 
+def test_a_secret_that_the_cli_has_hidden_is_none(gke, saved):
+    found = handoff.of_file(saved(gke | {"adminUser": "admin", "adminPassword": "[secret]"}))
+
+    assert (found.admin_user, found.admin_password) == ("admin", None)
+
+
 def test_outputs_of_a_later_program_are_no_obstacle(gke, saved):
     assert handoff.of_file(saved(gke | {"later": "x"})).namespace == "mlflow"

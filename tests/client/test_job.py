@@ -90,6 +90,28 @@ def test_a_login_comes_from_the_cluster_and_stands_nowhere_in_the_job():
     assert not {name for name in named if "USERNAME" in name or "PASSWORD" in name}
 
 
+def test_the_login_of_who_submits_is_a_secret_of_the_jobs_own():
+    manifest = job.manifest(
+        settings.read(CONFIG | {"secrets": ["chosen"]}),
+        project="flights",
+        run_id=RUN_ID,
+        experiment="4",
+        digest=f"{3:064x}",
+        command="true",
+        login=True,
+    )
+    secret = job.login_secret(manifest, "uid", {"MLFLOW_TRACKING_USERNAME": "ana"})
+
+    kubernetes_schemas.validate(secret)
+    assert secret["metadata"]["namespace"] == CONFIG["namespace"]
+    assert secret["metadata"]["ownerReferences"] == [
+        {"apiVersion": "batch/v1", "kind": "Job", "name": "flights-000000000000", "uid": "uid"}
+    ]
+    (container,) = pod(manifest)["containers"]
+    named = [each["secretRef"]["name"] for each in container["envFrom"]]
+    assert named == [secret["metadata"]["name"], "chosen"]
+
+
 def test_a_hardened_namespace_takes_it():
     spec = pod(made())
     (container,) = spec["containers"]

@@ -1,9 +1,14 @@
-"""The life of a `kind` stack: preview, up, changes, destroy, in a cluster without any cloud."""
+"""The life of a `kind` stack: preview, up, changes, destroy, in a cluster without any cloud.
+
+People log in to it.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+
+from mlflow_platform_client.handoff import HIDDEN
 
 from . import secrecy
 from .cloud import StandInCloud
@@ -26,7 +31,9 @@ class Preview:
 @pytest.fixture(scope="module")
 def new(stack: Callable[[str], Stack], cloud: StandInCloud) -> Stack:
     cloud.world.contexts.add(CONTEXT)
-    return stack("kind")
+    kind = stack("kind")
+    kind.set("access.auth", "basic")
+    return kind
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +100,16 @@ def test_a_refresh_finds_no_drift(kind):
 
 
 def test_no_password_and_no_key_is_in_the_state_in_plain_text(kind):
-    assert len(secrecy.passwords(kind)) == 3
+    assert len(secrecy.passwords(kind)) == 5
     assert secrecy.in_plain_text(kind) == []
+
+
+def test_the_admins_password_is_an_output_for_who_may_see_secrets(kind):
+    shown, hidden = kind.outputs("--show-secrets"), kind.outputs()
+
+    assert shown["adminUser"] == hidden["adminUser"] == "admin"
+    assert shown["adminPassword"] in secrecy.passwords(kind)
+    assert hidden["adminPassword"] == HIDDEN
 
 
 def test_everything_waits_for_all_that_it_needs(kind):
@@ -190,6 +205,14 @@ def test_a_protected_stack_refuses_to_be_destroyed_before_anything_is_deleted(pr
         protected.destroy(*options)
 
     assert len(protected.cloud.journal.done("delete")) == before
+
+
+def test_a_protected_stack_keeps_the_password_that_opens_its_server(protected):
+    protected.set("access.auth", "none")
+
+    with pytest.raises(Refusal, match="protected"):
+        protected.preview()
+    protected.set("access.auth", "basic")
 
 
 @pytest.fixture(scope="module")

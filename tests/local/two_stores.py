@@ -58,7 +58,7 @@ def rows(store: mlflows.SqlAlchemyStore, table: str) -> list[str]:
 
 
 def _outcome(number: int, method: Any, *args: Any, **kwargs: Any) -> tuple[str, Any]:
-    with _dice(number):
+    with dice(number):
         try:
             return "answer", plain(method(*args, **kwargs))
         except MlflowException as error:
@@ -68,12 +68,12 @@ def _outcome(number: int, method: Any, *args: Any, **kwargs: Any) -> tuple[str, 
 
 
 @contextmanager
-def _dice(number: int) -> Iterator[None]:
+def dice(number: int) -> Iterator[None]:
     """The same identifiers, names and time for the same call."""
-    dice = random.Random(number)  # noqa: S311
+    random_bits = random.Random(number)  # noqa: S311
     named = f"name-{number}"
     with (
-        patch.object(uuid, "uuid4", lambda: uuid.UUID(int=dice.getrandbits(128), version=4)),
+        patch.object(uuid, "uuid4", lambda: uuid.UUID(int=random_bits.getrandbits(128), version=4)),
         patch.object(mlflows, "get_current_time_millis", lambda: 1_700_000_000_000 + number),
         patch.object(mlflows, "_generate_random_name", lambda: named),
         patch.object(postgres, "_generate_random_name", lambda: named),

@@ -17,6 +17,8 @@ from pulumi.runtime import mocks, proto, rpc
 from pulumi.runtime.settings import get_root_resource, set_root_resource
 from pulumi.runtime.stack import Stack
 
+import config
+import platforms
 from components.identities import Identity
 from components.services import Apis, Services, ServicesArgs
 from components.site import Site
@@ -258,6 +260,21 @@ def only(platform: str) -> Callable[[Callable[..., Any]], Any]:
         params=[(s, p) for s in STACKS if PLATFORM_OF[s] == platform for p in (True, False)],
         ids=lambda p: f"{p[0]}-{'preview' if p[1] else 'update'}",
     )
+
+
+def deployed(name: str, stack: str = "dev", **changes: Any) -> Record:
+    """A valid stack file as a whole program; `changes` replace whole keys."""
+    keys = _config(ROOT / f"tests/unit/stacks/valid/{name}.yaml")
+    keys |= {f"{PROJECT}:{key}": value for key, value in changes.items()}
+
+    def build() -> None:
+        pulumi.runtime.set_all_config(
+            {key: v if isinstance(v, str) else json.dumps(v) for key, v in keys.items()}
+        )
+        platform = platforms.choose(config.platform())
+        platform.deploy(config.load(platform.Stack)).export()
+
+    return run(build, stack=stack)
 
 
 @only("gke")

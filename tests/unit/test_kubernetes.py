@@ -1,15 +1,10 @@
 """What the Kubernetes platform makes of its components."""
 
-import json
 import re
 
-import pulumi
 import pytest
-import yaml
 
-import config
-import platforms
-from tests.unit.conftest import ROOT, run
+from tests.unit.conftest import ROOT, deployed
 from tests.unit.manifests import invalid
 
 BUILD = "pulumi-python:dynamic/images:Image"
@@ -23,23 +18,6 @@ PROVIDER = "pulumi:providers:kubernetes"
 SEAL = "random:index/randomId:RandomId"
 SECRET = "kubernetes:core/v1:Secret"
 STATEFUL_SET = "kubernetes:apps/v1:StatefulSet"
-
-VALID = ROOT / "tests/unit/stacks/valid"
-
-
-def deployed(name, stack="dev", **changes):
-    """A valid stack file as a whole program; `changes` replace whole keys."""
-    keys = yaml.safe_load((VALID / f"{name}.yaml").read_text())["config"]
-    keys |= {f"mlflow-platform:{key}": value for key, value in changes.items()}
-
-    def build():
-        pulumi.runtime.set_all_config(
-            {key: v if isinstance(v, str) else json.dumps(v) for key, v in keys.items()}
-        )
-        platform = platforms.choose(config.platform())
-        platform.deploy(config.load(platform.Stack)).export()
-
-    return run(build, stack=stack)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,8 @@ from mlflow.server import handlers
 from mlflow.utils import proto_json_utils
 from uvicorn import _subprocess
 
+from server.auth.contract import APP
+from server.launch import BRIDGED
 from server.message_json import message_to_json
 
 
@@ -43,3 +45,13 @@ def test_mlflow_writes_its_answers_by_one_function_of_its_handlers():
     assert [list(each) for each in parameters] == [
         ["message", "pretty", "convert_int64_to_number"]
     ] * 2
+
+
+def test_both_apps_of_mlflow_are_served_as_ours():
+    login = mlflow.server._find_app(APP)
+
+    assert mlflow.server._is_factory(login)
+    assert {
+        "mlflow.server.fastapi_app:app": "server.app:app",
+        login: "server.auth.app:app",
+    } == BRIDGED

@@ -1,11 +1,14 @@
 """The migration Job as it reaches Kubernetes; `tests/local` watches what runs in it."""
 
+from dataclasses import replace
+
 import pulumi_kubernetes as k8s
 import pytest
 from pulumi import Output
 
 from components.migration import Migration, MigrationArgs
 from components.sql_proxy import sql_proxy
+from server.pod import SecretKey
 from tests.unit.manifests import invalid
 
 JOB = "kubernetes:batch/v1:Job"
@@ -14,17 +17,17 @@ URL = "postgresql+psycopg2://owner:canary@127.0.0.1:5432/mlflow"
 IMAGE = "gcr.io/p/mlflow-tracking@sha256:abc"
 
 
-def migration(instance="p:r:i"):
+def migration(**more):
     args = MigrationArgs(
         namespace="mlflow",
         image=IMAGE,
         owner_url=Output.secret(URL),
         runtime_role="tracking@p.iam",
         account="mlflow-migration",
-        instance=instance,
+        instance="p:r:i",
         sidecars=[sql_proxy("p:r:i", iam_login=False)],
     )
-    return Migration("mlflow", args)
+    return Migration("mlflow", replace(args, **more))
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +65,32 @@ def test_the_job_takes_the_url_from_the_secret(pod):
         "secretKeyRef": {"name": "mlflow-migration-1a2b3c4", "key": "MIGRATION_OWNER_URL"}
     }
     assert container["command"] == ["python", "-m", "server.migration"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "kept"),
+    [
+        (Output.secret(URL), {"MIGRATION_OWNER_URL": URL}),
+        (SecretKey(secret="theirs", key="owner-url"), {}),
+    ],
+    ids=["own", "somebody else's"],
+)
+def test_the_first_password_of_the_admin_is_in_the_jobs_own_secret(deploy, owner, kept):
+    password = Output.secret("canary-of-admin")
+    record = deploy(lambda: migration(owner_url=owner, admin_password=password))
+    (container,) = record.one(JOB).inputs["spec"]["template"]["spec"]["containers"]
+    told = {v["name"]: v["valueFrom"]["secretKeyRef"] for v in container["env"] if "value" not in v}
+
+    assert invalid(record) == {}
+    assert record.one(SECRET).inputs["stringData"] == {
+        "MLFLOW_AUTH_ADMIN_PASSWORD": "canary-of-admin",
+        **kept,
+    }
+    assert told["MLFLOW_AUTH_ADMIN_PASSWORD"] == {
+        "name": "mlflow-migration-1a2b3c4",
+        "key": "MLFLOW_AUTH_ADMIN_PASSWORD",
+    }
+    assert set(told) == {"MIGRATION_OWNER_URL", "MLFLOW_AUTH_ADMIN_PASSWORD"}
 
 
 def test_the_job_knows_whom_to_give_rights_and_what_to_back_up(deploy, pod):

@@ -8,7 +8,7 @@ from mlflow.cli import server as mlflow_server
 from mlflow.server.security_utils import is_allowed_host_header
 from mlflow.version import VERSION
 
-from server.spec import MALLOC, MLFLOW_VERSION, SIZES, ServerSettings, ServerSpec
+from server.spec import MALLOC, MLFLOW_VERSION, SIZES, LoginSettings, ServerSettings, ServerSpec
 from settings import Refused
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,52 @@ def test_stock_is_mlflows_own_program_with_the_same_arguments():
     tuned, stock = spec().command(), spec(engine="stock").command()
 
     assert stock == ["mlflow", "server", *tuned[4:]]
+
+
+@pytest.mark.parametrize("engine", ["tuned", "stock"])
+def test_a_login_is_mlflows_own_app_on_both_engines(engine):
+    without, command = spec(engine=engine).command(), spec(engine=engine, auth="basic").command()
+
+    assert [word for word in command if word not in without][-1:] == ["--app-name=basic-auth"]
+    parsed = mlflow_server.make_context("server", command[4:])
+    assert parsed.params["app_name"] == "basic-auth"
+
+
+def test_plain_mlflow_with_a_login_starts_through_the_program_that_writes_its_file():
+    command = spec(engine="stock", auth="basic").command()
+
+    assert command[:4] == ["python", "-P", "-m", "server.auth.stock"]
+    assert command[4:-1] == spec().command()[4:]
+
+
+def test_what_a_login_is_set_to_reaches_only_servers_that_have_one():
+    login = LoginSettings(default_permission="EDIT", cache_seconds=0)
+    without = spec(login=login).environment()
+    more = dict(spec(login=login, auth="basic").environment().items() - without.items())
+
+    assert without == spec().environment()
+    assert more == {"LOGIN_DEFAULT_PERMISSION": "EDIT", "LOGIN_CACHE_SECONDS": "0"}
+
+
+def test_mlflow_reads_both_secrets_of_a_login():
+    import mlflow.environment_variables as known
+
+    secrets = ServerSpec.login_secrets("a password", "a key")
+    assert set(secrets) <= set(dir(known))
+    assert list(secrets.values()) == ["a password", "a key"]
+
+
+def test_the_budget_counts_the_pool_that_plain_mlflow_opens_for_logins():
+    counted = {
+        (engine, auth): SIZES["medium"].with_logins(engine, auth).connections
+        for engine in ("tuned", "stock")
+        for auth in ("none", "basic")
+    }
+    size = SIZES["medium"]
+
+    assert counted["tuned", "basic"] == counted["tuned", "none"] == size.connections
+    more = size.workers * (size.pool + size.overflow)
+    assert counted["stock", "basic"] - counted["stock", "none"] == more
 
 
 def test_mlflow_reads_every_variable_of_the_environment():

@@ -9,7 +9,7 @@ ROLE = "kubernetes:rbac.authorization.k8s.io/v1:Role"
 BINDING = "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding"
 
 
-def access(people=("ana@example.com",), ray=False):
+def access(people=("ana@example.com",), ray=False, login=False):
     args = TrainingAccessArgs(
         namespace="training",
         server_namespace="mlflow",
@@ -17,6 +17,7 @@ def access(people=("ana@example.com",), ray=False):
         annotations={"iam.gke.io/gcp-service-account": "t@p.iam.gserviceaccount.com"},
         people=people,
         ray=ray,
+        login=login,
     )
     return TrainingAccess("training", args)
 
@@ -77,6 +78,14 @@ def test_where_ray_runs_people_submit_its_jobs_too(deploy):
     expected = {"get", "list", "watch", "create", "delete"}
     assert verbs_of(record, "training", "rayjobs") == expected
     assert verbs_of(record, "training", "rayclusters") == set()
+
+
+def test_where_jobs_need_a_login_people_may_create_secrets_and_read_or_change_none(deploy):
+    record = deploy(lambda: access(login=True))
+
+    assert invalid(record) == {}
+    assert verbs_of(record, "training", "secrets") == {"create"}
+    assert verbs_of(record, "mlflow", "secrets") == set()
 
 
 def test_both_roles_go_to_the_people_named(record):

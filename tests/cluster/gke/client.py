@@ -20,13 +20,14 @@ class Client:
     cluster: Cluster
     namespace: str
 
-    def start(self, image: str, tracking_uri: str) -> None:
-        """Have it log a run, and read that back, before it goes on."""
+    def start(self, image: str, tracking_uri: str, login: str) -> None:
+        """Have it log a run, and read that back, before it goes on; a Secret has its login."""
         container = {
             "name": NAME,
             "image": image,
             "command": ["python", "-c", PROGRAM.read_text()],
             "env": [{"name": "MLFLOW_TRACKING_URI", "value": tracking_uri}],
+            "envFrom": [{"secretRef": {"name": login}}],
             "resources": {"limits": {"memory": "512Mi"}},
             "securityContext": CONTAINER_SECURITY,
             "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],

@@ -1,6 +1,8 @@
-"""The stack `dev`, brought up by the real Pulumi on a real cluster."""
+"""The stack `dev`, with a login, brought up by the real Pulumi on a real cluster."""
 
 import json
+import secrets
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -8,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from components.sql_proxy import IMAGE
-from platforms.gke import SERVING, TRAINING
+from mlflow_platform_client.files import LOGIN
+from platforms.gke import SERVICE, SERVING, TRAINING
+from server.pod import SERVER
 from tests.cluster.cloud_sql import image
 from tests.cluster.cluster import Cluster
 from tests.cluster.images.docker import Docker
@@ -25,6 +29,9 @@ from .builds import DockerBuilds
 from .client import Client
 from .data_plane import DataPlane
 
+PERSON = "ana@example.com"
+"""Somebody in `access.people`."""
+
 PATIENCE = 60
 """Seconds in which a pod may look hopeless: this machine is a slow node."""
 
@@ -37,9 +44,9 @@ class Deployed:
     stack: Stack
     data: DataPlane
 
-    def kubectl(self, *arguments: str, namespace: str = SERVING) -> str:
+    def kubectl(self, *arguments: str, namespace: str = SERVING, stdin: str = "") -> str:
         """Run kubectl in the server's namespace, or in another one."""
-        return self.cluster.kubectl(f"--namespace={namespace}", *arguments)
+        return self.cluster.kubectl(f"--namespace={namespace}", *arguments, stdin=stdin)
 
     def objects(self, kind: str) -> list[dict[str, Any]]:
         """All of a kind that are beside the server."""
@@ -61,17 +68,46 @@ class Deployed:
         return found
 
     @property
-    def passwords(self) -> list[str]:
-        """Every password that the program has made."""
+    def database_passwords(self) -> list[str]:
+        """Every password for the database that the program has made."""
         made = self.stack.cloud.world.of(PASSWORD)
-        return [each.outputs["result"]["value"] for each in made]
+        return [each.outputs["result"]["value"] for each in made if "Database" in each.urn]
+
+    @property
+    def image(self) -> str:
+        """The servers'."""
+        (server,) = self.one("deployment")["spec"]["template"]["spec"]["containers"]
+        return str(server["image"])
+
+    def scientist(self) -> tuple[str, str]:
+        """A user who is no admin, and the password; a Secret beside training Jobs has both."""
+        user, password = "dora", secrets.token_urlsafe(16)
+        program = Path(__file__).with_name("create_user.py").read_text()
+        pod = f"exec --stdin {self.pods()[0]['metadata']['name']} --container={SERVER} --".split()
+        self.kubectl(*pod, "python", "-c", program, user, stdin=password)
+        known = f"MLFLOW_TRACKING_USERNAME={user}\nMLFLOW_TRACKING_PASSWORD={password}\n"
+        # As docs/access.md says it, by somebody in `access.people`.
+        made = f"create secret generic {LOGIN} --from-env-file=/dev/stdin --as={PERSON}".split()
+        self.kubectl(*made, namespace=TRAINING, stdin=known)
+        return user, password
+
+    @contextmanager
+    def tunnel(self) -> Iterator[str]:
+        """Open one to the server for as long as the context lasts; its address."""
+        command = [self.cluster.program, f"--kubeconfig={self.cluster.kubeconfig}"]
+        command += [f"--namespace={SERVING}", "port-forward", f"service/{SERVICE}", ":80"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout
+                said = process.stdout.readline()  # Forwarding from 127.0.0.1:PORT -> 5000
+                yield f"http://{said.split()[2]}"
+            finally:
+                process.terminate()
 
     def client(self) -> Client:
         """One that runs beside training Jobs, at the address that the stack exports for those."""
         client = Client(self.cluster, TRAINING)
-        deployment = self.one("deployment")
-        (server,) = deployment["spec"]["template"]["spec"]["containers"]
-        client.start(server["image"], self.stack.outputs()["trackingUriInCluster"])
+        client.start(self.image, self.stack.outputs()["trackingUriInCluster"], LOGIN)
         return client
 
 
@@ -86,6 +122,8 @@ def deployed(cluster: Cluster, docker: Docker, folder: Path) -> Iterator[Deploye
         stack.enter_context(cloud)
         stack.callback(_clear, cluster)
         dev = Stack("dev", folder, cloud, pulumi_cli.find())
+        dev.set("access.auth", "basic")
+        dev.set("access.people[0]", PERSON)
         dev.up()
         yield Deployed(cluster, dev, data)
 

@@ -5,6 +5,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,25 +13,34 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import mlflow
 import pytest
+import requests
 
 from components.sql_proxy import sql_proxy
 from server.pod import MIGRATION, SERVER, USER
+from tests import installed
 from tests.cluster import pods
 from tests.cluster.cloud_sql.accounts import role
 from tests.cluster.cluster import Cluster
 from tests.cluster.images.docker import Docker
 from tests.engine.cloud.gcp.iam import ACCOUNT
 from tests.local.eventually import eventually
+from tools.project import ROOT
 
 from .additions import GOOGLE_ACCOUNT, Additions
 from .client import Client
-from .deployed import Deployed, deployed
+from .deployed import LOGIN, PERSON, Deployed, deployed
 from .processes import Process, processes
 
 pytestmark = pytest.mark.filterwarnings("ignore:gcp.*has been deprecated:DeprecationWarning")
 
+PAGE = ROOT / "docs/access.md"
+
 PROXY = "cloud-sql-proxy"
+
+OF_ADMIN = "/api/2.0/mlflow/users/get?username=admin"
+"""What nobody may know but admins."""
 
 FORBIDDEN = [
     "CREATE TABLE mine (id int)",
@@ -42,6 +52,11 @@ FORBIDDEN = [
     "UPDATE alembic_version SET version_num = 'mine'",
     "INSERT INTO alembic_version VALUES ('mine')",
     "DELETE FROM alembic_version",
+    "ALTER TABLE users ADD COLUMN mine int",
+    "DROP TABLE users",
+    "TRUNCATE users CASCADE",
+    "UPDATE alembic_version_auth SET version_num = 'mine'",
+    "DELETE FROM alembic_version_auth",
 ]
 
 
@@ -92,13 +107,13 @@ def test_the_server_logs_in_to_the_database_as_its_google_account(dev):
     assert logged_in == [(role(said["tracking"]),)]
 
 
-def test_no_pod_of_the_server_has_a_password(dev):
+def test_no_pod_of_the_server_has_a_password_of_the_database(dev):
     given = [text for pod in dev.pods() for text in secrets(dev, pod)]
     variables = [each.environment for pod in dev.pods() for each in all_processes(pod)]
     owner = "".join(text for pod in dev.pods("migration") for text in secrets(dev, pod))
 
-    assert dev.passwords
-    for password in dev.passwords:
+    assert dev.database_passwords
+    for password in dev.database_passwords:
         assert password in owner, "an empty search proves nothing"
         assert not [text for text in (*given, *variables) if password in text]
     assert [text for text in given if urlsplit(text).username]
@@ -122,6 +137,108 @@ def test_the_server_cannot_change_the_schema(answers, statement):
 
 def test_the_server_may_write_rows(answers):
     assert [answer for statement, answer in answers.items() if statement not in FORBIDDEN] == [None]
+
+
+# How people log in to the server.
+
+
+@pytest.fixture(scope="module")
+def dora(dev: Deployed) -> tuple[str, str]:
+    return dev.scientist()
+
+
+@pytest.fixture(scope="module")
+def tunnel(dev: Deployed) -> Iterator[str]:
+    with dev.tunnel() as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def admin(dev: Deployed) -> tuple[str, str]:
+    outputs = dev.stack.outputs("--show-secrets")
+    return outputs["adminUser"], outputs["adminPassword"]
+
+
+def status(uri: str, login: tuple[str, str] | None = None) -> int:
+    return requests.get(uri, auth=login, timeout=60).status_code
+
+
+def test_the_migration_has_made_the_admin_whose_password_the_stack_exports(dev, tunnel, admin):
+    tables = "SELECT tableowner FROM pg_tables WHERE tablename IN ('users', 'alembic_version_auth')"
+
+    owners = dev.data.sql.postgres.execute(tables, database="mlflow")
+    assert owners == [("mlflow_owner",)] * 2
+    assert status(f"{tunnel}{OF_ADMIN}", admin) == 200
+
+
+def test_nobody_gets_an_answer_without_a_login(tunnel, dora):
+    asked = f"{tunnel}/api/2.0/mlflow/experiments/search?max_results=1"
+
+    logins = (None, (dora[0], "wrong"), ("nobody", dora[1]), dora)
+    assert [status(asked, login) for login in logins] == [401, 401, 401, 200]
+    assert status(f"{tunnel}{OF_ADMIN}", dora) == 403
+
+
+def test_the_page_about_access_tells_what_to_type(tunnel, admin, monkeypatch):
+    """An admin makes a user, who then changes the password."""
+    passwords = {"for ana: ": "given by ben", "for ben: ": "known to ben", "old: ": "given by ben"}
+    monkeypatch.setattr("getpass.getpass", (passwords | {"new: ": "known to ana"}).__getitem__)
+    of_admin, of_ana = re.findall(r"^```python\n(.+?)^```", PAGE.read_text(), re.M | re.S)
+
+    for program, login in ((of_admin, admin), (of_ana, ("ana", passwords["old: "]))):
+        for name, value in zip(("URI", "USERNAME", "PASSWORD"), (tunnel, *login), strict=True):
+            monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+        exec(program, {})  # noqa: S102
+
+    asked = f"{tunnel}/api/2.0/mlflow/users/get?username=ana"
+    assert status(asked, ("ana", "known to ana")) == 200
+    assert status(asked, ("ben", "known to ben")) == 401
+
+
+def test_kubernetes_is_told_whether_a_server_is_ready_and_nothing_else(dev, tunnel):
+    for pod in dev.pods():
+        (server,) = pod["spec"]["containers"]
+        assert server["readinessProbe"]["httpGet"]["path"] == "/ready"
+    answer = requests.get(f"{tunnel}/ready", timeout=60)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_who_submits_jobs_may_make_a_secret_for_them_and_read_none(dev, dora):
+    with pytest.raises(AssertionError, match="cannot get resource"):
+        dev.kubectl("get", "secret", LOGIN, f"--as={PERSON}", namespace="training")
+
+
+def test_a_job_logs_in_as_who_submitted_it_and_its_login_ends_with_it(
+    dev, dora, tunnel, tmp_path, monkeypatch
+):
+    (tmp_path / "MLproject").write_text('entry_points: {main: {command: "true"}}\n')
+    monkeypatch.syspath_prepend(str(installed.client(tmp_path / "client")))
+    known = {"URI": tunnel, "USERNAME": dora[0], "PASSWORD": dora[1]}
+    for name, value in known.items():
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+    config = {
+        "namespace": "training",
+        "kubeconfig": str(dev.cluster.kubeconfig),
+        "image": dev.image,
+        "tracking-uri": dev.stack.outputs()["trackingUriInCluster"],
+        "resources": {"limits": {"memory": "128Mi"}},
+    }
+
+    submitted = mlflow.projects.run(
+        str(tmp_path),
+        experiment_name="jobs",
+        backend="platform",
+        backend_config=config | {"wait": False},
+        synchronous=False,
+    )
+
+    assert submitted.wait()
+    assert submitted.get_status() == "FINISHED"
+    names = ("get", "secrets", "--output=name")
+    (own,) = {*dev.kubectl(*names, namespace="training").split()} - {f"secret/{LOGIN}"}
+    submitted.cancel()
+    eventually(lambda: own not in dev.kubectl(*names, namespace="training"))
 
 
 # How little a pod may do to the machine.
@@ -154,7 +271,8 @@ def test_a_pod_that_is_less_hardened_is_refused(dev, namespace):
 
 
 @pytest.fixture(scope="module")
-def client(dev: Deployed) -> Client:
+def client(dev: Deployed, dora: tuple[str, str]) -> Client:
+    """A pod of the scientist's."""
     return dev.client()
 
 

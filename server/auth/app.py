@@ -1,0 +1,22 @@
+"""MLflow's app with a login, as uvicorn serves it: `server.auth.app:app`, which makes it."""
+
+import os
+
+from mlflow.server import auth
+
+from ..bridge import Bridge
+from ..flask_app import flask_app
+from .checks import Checks
+from .contract import CACHE_SECONDS
+from .memory import Memory
+from .ready import Ready
+from .store import RememberingStore
+
+store = RememberingStore(Memory(int(os.environ[CACHE_SECONDS])))
+Checks(store).install()
+served = Ready(Bridge(auth.create_app(), flask_app), store.engine)
+
+
+def app() -> Ready:
+    """What MLflow's own is too: a function that uvicorn calls."""
+    return served

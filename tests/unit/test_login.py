@@ -1,0 +1,249 @@
+"""The parts of a login that need no database, and what they take for granted of MLflow."""
+
+import asyncio
+import hashlib
+import inspect
+import re
+import stat
+from types import SimpleNamespace
+
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.server import auth
+from mlflow.server.auth import sqlalchemy_store
+from mlflow.server.auth.config import read_auth_config
+
+from server.auth import checks, memory
+from server.auth.checks import Checks
+from server.auth.config_file import PATH, write_config_file
+from server.auth.contract import DEFAULT_PERMISSION
+from server.auth.memory import Memory
+
+URL = "postgresql+psycopg2://me:50%25@db/mlflow"
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Answers:
+    """Another answer each time."""
+
+    def __init__(self):
+        self.given = 0
+
+    def __call__(self):
+        self.given += 1
+        return self.given
+
+
+def test_an_answer_is_gone_by_for_as_long_as_it_was_said():
+    clock, ask = Clock(), Answers()
+    known = Memory(10, clock)
+
+    seen = []
+    for clock.now in (0, 9.9, 10, 19.9, 20):
+        seen.append(known.recall("key", ask))
+
+    assert seen == [1, 1, 2, 2, 3]
+
+
+def test_without_seconds_it_is_asked_each_time():
+    known, ask = Memory(0), Answers()
+
+    assert [known.recall("key", ask) for _ in range(3)] == [1, 2, 3]
+
+
+def test_what_was_asked_before_something_was_written_is_not_kept():
+    known, ask = Memory(10), Answers()
+
+    def ask_while_somebody_writes():
+        answer = ask()
+        known.forget()
+        return answer
+
+    assert known.recall("key", ask_while_somebody_writes) == 1
+    assert known.recall("key", ask) == 2
+
+
+def test_an_error_is_not_kept():
+    known = Memory(10)
+
+    def fail():
+        raise MlflowException("no such user")
+
+    with pytest.raises(MlflowException):
+        known.recall("key", fail)
+    assert known.recall("key", lambda: "found") == "found"
+
+
+def test_it_does_not_grow_for_ever(monkeypatch):
+    monkeypatch.setattr(memory, "MOST", 3)
+    known = Memory(10)
+
+    for key in range(10):
+        known.recall(key, lambda: 0)
+
+    assert len(known._answers) <= 3
+
+
+@pytest.fixture
+def config_file(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv(PATH, "")
+    monkeypatch.setenv(DEFAULT_PERMISSION, "EDIT")
+    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", URL)
+    return write_config_file(password_seconds=7)
+
+
+def test_mlflow_reads_from_its_file_what_the_server_was_told(config_file):
+    read = read_auth_config()
+
+    assert read.database_uri == URL
+    assert (read.default_permission, read.admin_username) == ("EDIT", "admin")
+    assert read.auth_cache_ttl_seconds == 7
+
+
+def test_nobody_else_may_read_the_file(config_file):
+    assert stat.S_IMODE(config_file.stat().st_mode) == 0o600
+
+
+class Store:
+    """Counts how often it had to forget."""
+
+    def __init__(self):
+        self.memory = self
+        self.forgotten = 0
+
+    def forget(self):
+        self.forgotten += 1
+
+
+@pytest.fixture
+def store():
+    return Store()
+
+
+def test_nobody_is_refused_for_what_is_only_remembered(monkeypatch, store):
+    refusals = [SimpleNamespace(status_code=403), None]
+    monkeypatch.setattr(auth, "_before_request", lambda: refusals.pop(0))
+
+    assert Checks(store).before_request() is None
+    assert store.forgotten == 1
+
+
+def test_whoever_has_no_right_is_refused_all_the_same(monkeypatch, store):
+    refusal = SimpleNamespace(status_code=403)
+    monkeypatch.setattr(auth, "_before_request", lambda: refusal)
+
+    assert Checks(store).before_request() is refusal
+
+
+def test_nobody_without_a_login_makes_it_forget(monkeypatch, store):
+    monkeypatch.setattr(auth, "_before_request", lambda: SimpleNamespace(status_code=401))
+
+    Checks(store).before_request()
+    assert store.forgotten == 0
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_request_to_fastapi_is_asked_for_twice_before_it_is_refused(monkeypatch, store, allowed):
+    answers = [False, allowed]
+
+    async def validator(username, request):
+        return answers.pop(0)
+
+    monkeypatch.setattr(auth, "_find_fastapi_validator", lambda path, method: validator)
+    ask = Checks(store).find_native_validator("/x", "GET")
+
+    assert asyncio.run(ask("me", None)) is allowed
+    assert store.forgotten == 1
+
+
+def test_what_fastapi_leaves_to_flask_stays_left_to_it(monkeypatch, store):
+    monkeypatch.setattr(auth, "_find_fastapi_validator", lambda path, method: None)
+
+    assert Checks(store).find_native_validator("/x", "GET") is None
+
+
+REPLACED = {
+    "_before_request": [(auth.create_app, "app.before_request(_before_request)")],
+    "_after_request": [(auth.create_app, "app.after_request(_after_request)")],
+    "_find_fastapi_validator": [
+        (auth.add_fastapi_permission_middleware, "_find_fastapi_validator(path, request.method)")
+    ],
+    "_run_requirement": [
+        (auth._authorize_run_id, "_run_requirement(run_id, action)"),
+        (auth._validate_can_update_run_and_models, "_run_requirement("),
+    ],
+    "store": [(auth._init_store_for_app, "store.init_db("), (auth.sender_is_admin, "store.get")],
+}
+"""What `Checks` replaces, and who looks it up by its name, each time."""
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_mlflow_looks_up_by_name_what_is_replaced(name):
+    assert hasattr(auth, name)
+    for function, call in REPLACED[name]:
+        assert call in inspect.getsource(function)
+
+
+def test_nothing_else_is_replaced(monkeypatch, store):
+    before = dict(vars(auth))
+    for name, value in before.items():
+        monkeypatch.setattr(auth, name, value)
+
+    Checks(store).install()
+
+    assert {name for name, value in vars(auth).items() if before[name] is not value} == set(
+        REPLACED
+    )
+
+
+READ = {
+    auth._before_request: "1ccae2c2dc05",
+    auth._after_request: "a12244138d8e",
+    auth._run_requirement: "dd0c00e3e845",
+    auth._validate_can_update_run_and_models: "d4afe68f1baf",
+    auth._denied_sibling_tiers: "6502f060da14",
+    auth._role_based_read_predicate: "98cb18091cdc",
+    auth.filter_search_experiments: "9b275a6d001f",
+    auth._redact_run_response: "c394237f3124",
+    auth._withhold_denied_run_model_links: "03c3384ba44a",
+    auth.redact_metric_history_model_ids: "af214cf0c3b1",
+    auth._withhold_denied_metric_references: "32be041f4a3d",
+    auth._authenticate_cached: "d09f6f01ada8",
+    auth.authenticate_request_basic_auth: "710311421414",
+    sqlalchemy_store.SqlAlchemyStore.init_db: "94650545f1d7",
+    sqlalchemy_store.SqlAlchemyStore.get_user: "d7a5d659abec",
+    sqlalchemy_store.SqlAlchemyStore.authenticate_user: "c472bd4fddf6",
+    sqlalchemy_store.SqlAlchemyStore.list_grants: "7da32bf85069",
+}
+"""What was read when `server/auth` was written, by the hash of its source."""
+
+
+@pytest.mark.parametrize("function", READ, ids=lambda function: function.__name__)
+def test_mlflow_still_checks_as_it_did_when_this_was_written(function):
+    """If not: read it again, see whether `server/auth` still leaves nothing out, note the hash."""
+    source = inspect.getsource(function)
+
+    assert hashlib.sha256(source.encode()).hexdigest()[:12] == READ[function]
+
+
+def test_every_session_of_mlflows_that_may_write_says_so():
+    source = inspect.getsource(sqlalchemy_store)
+    asked = set(re.findall(r"ManagedSessionMaker\(([^)]*)\) as session", source))
+
+    assert asked == {"", "read_only=False", "read_only=not use_primary"}
+    reading = re.findall(r"ManagedSessionMaker\(\) as session:\n((?: {12}.*\n|\n)+)", source)
+    writes = re.compile(r"session\.(add|delete|flush|execute|begin_nested)\b|\.delete\(")
+    assert [body for body in reading if writes.search(body)] == []
+
+
+def test_what_withholds_is_what_mlflow_does_with_these_answers():
+    known = set(auth.AFTER_REQUEST_HANDLERS.values())
+
+    assert known >= checks.WITHHOLDING
