@@ -9,11 +9,15 @@ from ..flask_app import flask_app
 from .checks import Checks
 from .contract import CACHE_SECONDS
 from .memory import Memory
+from .messages import Messages
 from .ready import Ready
+from .sessions import Sessions
 from .store import RememberingStore
 
 store = RememberingStore(Memory(int(os.environ[CACHE_SECONDS])))
 Checks(store).install()
+Messages().install()
+flask_app.session_interface = Sessions()
 served = Ready(Bridge(auth.create_app(), flask_app), store.engine)
 
 

@@ -13,6 +13,7 @@ from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.server import auth, handlers
 from mlflow.server.auth.permissions import VALID_RESOURCE_TYPES, get_permission
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
+from werkzeug.datastructures import Authorization
 
 from .store import RememberingStore
 
@@ -22,6 +23,9 @@ FORBIDDEN = 403
 
 PATHS = 1000
 """How many are remembered. Those of runs and traces, which are without number, are not needed."""
+
+LOGIN = "server.auth.login"
+"""Where a request keeps who asks, beside what WSGI says of it. No client can write there."""
 
 WITHHOLDING = {
     auth.filter_search_experiments,
@@ -39,6 +43,7 @@ class Checks:
         self._store = store
         self._before: Any = auth._before_request
         self._after: Any = auth._after_request
+        self._authenticate: Any = auth.authenticate_request
         self._native: Any = auth._find_fastapi_validator
         self._run: Any = auth._run_requirement
 
@@ -48,6 +53,7 @@ class Checks:
             store=self._store,
             _before_request=self.before_request,
             _after_request=handlers.catch_mlflow_exception(self.after_request),
+            authenticate_request=self.authenticate_request,
             _find_fastapi_validator=self.find_native_validator,
             _run_requirement=self.run_requirement,
         )
@@ -57,8 +63,18 @@ class Checks:
         refusal: Response | None = self._before()
         if refusal is not None and refusal.status_code == FORBIDDEN:
             self._store.memory.forget()
+            request.environ.pop(LOGIN, None)
             refusal = self._before()
         return refusal
+
+    def authenticate_request(self) -> Authorization | Response:
+        """Who asks, or the answer to nobody. Each part of a check asks it anew."""
+        known: Authorization | Response | None = request.environ.get(LOGIN)
+        if known is None:
+            known = self._authenticate()
+            if isinstance(known, Authorization):
+                request.environ[LOGIN] = known
+        return known
 
     def find_native_validator(self, path: str, method: str) -> NativeValidator | None:
         """What says whether a request to FastAPI may pass."""

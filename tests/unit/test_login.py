@@ -8,8 +8,10 @@ import stat
 from types import SimpleNamespace
 
 import pytest
+from flask import Flask, request, session
 from mlflow.exceptions import MlflowException
-from mlflow.server import auth
+from mlflow.protos.service_pb2 import LogBatch, LogMetric, LogParam
+from mlflow.server import auth, handlers
 from mlflow.server.auth import sqlalchemy_store
 from mlflow.server.auth.config import read_auth_config
 
@@ -18,6 +20,8 @@ from server.auth.checks import Checks
 from server.auth.config_file import PATH, write_config_file
 from server.auth.contract import DEFAULT_PERMISSION
 from server.auth.memory import Memory
+from server.auth.messages import Messages
+from server.auth.sessions import Sessions
 
 URL = "postgresql+psycopg2://me:50%25@db/mlflow"
 
@@ -127,7 +131,19 @@ def store():
     return Store()
 
 
-def test_nobody_is_refused_for_what_is_only_remembered(monkeypatch, store):
+@pytest.fixture
+def app():
+    return Flask("app")
+
+
+@pytest.fixture
+def asked(app):
+    """A request, with a login that is asked for anew each time."""
+    with app.test_request_context("/", auth=("me", "secret")):
+        yield request
+
+
+def test_nobody_is_refused_for_what_is_only_remembered(monkeypatch, store, asked):
     refusals = [SimpleNamespace(status_code=403), None]
     monkeypatch.setattr(auth, "_before_request", lambda: refusals.pop(0))
 
@@ -135,11 +151,155 @@ def test_nobody_is_refused_for_what_is_only_remembered(monkeypatch, store):
     assert store.forgotten == 1
 
 
-def test_whoever_has_no_right_is_refused_all_the_same(monkeypatch, store):
+def test_whoever_has_no_right_is_refused_all_the_same(monkeypatch, store, asked):
     refusal = SimpleNamespace(status_code=403)
     monkeypatch.setattr(auth, "_before_request", lambda: refusal)
 
     assert Checks(store).before_request() is refusal
+
+
+def test_who_asks_is_found_once_in_a_request(monkeypatch, store, app):
+    logins = []
+
+    def authenticate():
+        logins.append(request.authorization)
+        return logins[-1]
+
+    monkeypatch.setattr(auth, "authenticate_request", authenticate)
+    ask = Checks(store).authenticate_request
+
+    for name in ("me", "you"):
+        with app.test_request_context("/", auth=(name, "secret")):
+            assert [ask().username for _ in range(3)] == [name] * 3
+    assert len(logins) == 2
+
+
+def test_that_nobody_logged_in_is_not_gone_by(monkeypatch, store, app):
+    answers = [app.response_class(status=401), app.response_class(status=401)]
+    monkeypatch.setattr(auth, "authenticate_request", lambda: answers.pop())
+    ask = Checks(store).authenticate_request
+
+    with app.test_request_context("/"):
+        assert ask() is not ask()
+
+
+def test_before_somebody_is_refused_it_is_asked_again_who_they_are(monkeypatch, store, asked):
+    asking = []
+
+    def authenticate():
+        asking.append(asked.authorization)
+        return asked.authorization
+
+    def before():
+        checked.authenticate_request()
+        return SimpleNamespace(status_code=403)
+
+    monkeypatch.setattr(auth, "authenticate_request", authenticate)
+    monkeypatch.setattr(auth, "_before_request", before)
+    checked = Checks(store)
+
+    checked.before_request()
+    assert len(asking) == 2
+
+
+METRIC = {"run_id": "1", "key": "loss", "value": 0.5, "timestamp": 1, "step": 2}
+BATCH = {"run_id": "1", "metrics": [METRIC, METRIC | {"model_id": "m"}]}
+ODD = [
+    (LogMetric, METRIC),
+    (LogBatch, BATCH),
+    (LogMetric, METRIC | {"timestamp": "never"}),
+    (LogBatch, BATCH | {"metrics": {}}),
+    (LogBatch, BATCH | {"runId": "2"}),
+    (LogBatch, {"run_id": "1", "metrics": [{"value": 1}]}),
+    (LogMetric, {}),
+    (LogMetric, None),
+    (LogMetric, 5),
+    (LogMetric, '{"run_id": "1"}'),
+    (LogParam, {"run_id": "1", "key": "k", "value": "v"}),
+]
+"""Kinds of messages, and bodies that are theirs, or nearly."""
+
+CONDITIONS = {
+    "run_id": [handlers._assert_required, handlers._assert_string],
+    "metrics": [handlers._assert_array],
+    "timestamp": [handlers._assert_intlike],
+}
+"""What a handler demands of them."""
+
+
+def outcome(ask):
+    try:
+        return ask()
+    except Exception as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize(("kind", "body"), ODD)
+def test_a_handler_is_given_what_mlflow_would_give_it(monkeypatch, app, kind, body):
+    checking = handlers._get_request_message
+    with app.test_request_context("/", method="POST", json=body):
+        expected = outcome(lambda: checking(kind(), schema=CONDITIONS))
+    for name in ("parse_dict", "_get_request_message"):
+        monkeypatch.setattr(handlers, name, getattr(handlers, name))
+    Messages().install()
+
+    with app.test_request_context("/", method="POST", json=body):
+        outcome(lambda: checking(kind()))
+        assert outcome(lambda: handlers._get_request_message(kind(), schema=CONDITIONS)) == expected
+
+
+def test_what_a_check_has_parsed_is_not_parsed_again(monkeypatch, app):
+    parsed = []
+    monkeypatch.setattr(handlers, "_get_request_message", handlers._get_request_message)
+    monkeypatch.setattr(handlers, "parse_dict", lambda body, message: parsed.append(body))
+    checking = handlers._get_request_message
+    Messages().install()
+
+    for body in (BATCH, BATCH | {"run_id": "2"}):
+        with app.test_request_context("/", method="POST", json=body):
+            checking(LogBatch())
+            handlers._get_request_message(LogBatch())
+    assert parsed == [BATCH, BATCH | {"run_id": "2"}]
+
+
+@pytest.fixture
+def pages(app):
+    """Of an app that counts how often somebody was there."""
+    app.secret_key = "a key"
+    app.session_interface = Sessions()
+
+    @app.get("/count")
+    def count():
+        session["count"] = session.get("count", 0) + 1
+        return str(session["count"])
+
+    @app.get("/look")
+    def look():
+        return str(session.get("count", 0))
+
+    @app.get("/leave")
+    def leave():
+        session.clear()
+        return ""
+
+    @app.get("/")
+    def index():
+        return ""
+
+    return app.test_client()
+
+
+def test_sessions_are_kept_as_flask_keeps_them(pages):
+    assert [pages.get(path).text for path in ("/look", "/count", "/count", "/look")] == [
+        "0", "1", "2", "2",
+    ]  # fmt: skip
+    assert "Cookie" in pages.get("/look").headers["Vary"]
+    assert "Set-Cookie" in pages.get("/leave").headers
+    assert pages.get("/look").text == "0"
+
+
+def test_where_no_session_is_needed_nothing_is_said_of_one(pages):
+    assert not {"Vary", "Set-Cookie"} & {*pages.get("/").headers.keys()}
 
 
 def test_nobody_without_a_login_makes_it_forget(monkeypatch, store):
@@ -179,6 +339,10 @@ REPLACED = {
         (auth._authorize_run_id, "_run_requirement(run_id, action)"),
         (auth._validate_can_update_run_and_models, "_run_requirement("),
     ],
+    "authenticate_request": [
+        (auth._before_request, "authorization = authenticate_request()"),
+        (auth.sender_is_admin, "authenticate_request().username"),
+    ],
     "store": [(auth._init_store_for_app, "store.init_db("), (auth.sender_is_admin, "store.get")],
 }
 """What `Checks` replaces, and who looks it up by its name, each time."""
@@ -203,6 +367,19 @@ def test_nothing_else_is_replaced(monkeypatch, store):
     )
 
 
+def test_mlflows_handlers_look_up_by_name_what_is_replaced():
+    assert "parse_dict(request_json, request_message)" in inspect.getsource(
+        handlers._get_request_message
+    )
+    for handler, kind in ((handlers._log_metric, "LogMetric"), (handlers._log_batch, "LogBatch")):
+        source = inspect.getsource(handler)
+        assert re.search(rf"_get_request_message\(\s*{kind}\(\),", source)
+
+
+def test_mlflows_checks_go_on_parsing():
+    assert auth._get_request_message is handlers._get_request_message
+
+
 READ = {
     auth._before_request: "1ccae2c2dc05",
     auth._after_request: "a12244138d8e",
@@ -217,6 +394,13 @@ READ = {
     auth._withhold_denied_metric_references: "32be041f4a3d",
     auth._authenticate_cached: "d09f6f01ada8",
     auth.authenticate_request_basic_auth: "710311421414",
+    auth.authenticate_request: "f8cc35eba793",
+    auth.validate_can_log_metric: "a32fdb602c4c",
+    auth.validate_can_log_batch: "b03706c5c5ae",
+    handlers._get_request_message: "6f8d3d06867c",
+    handlers._get_normalized_request_json: "3a41691e1f9f",
+    handlers._log_metric: "fff834452665",
+    handlers._log_batch: "9afe7a1d3378",
     sqlalchemy_store.SqlAlchemyStore.init_db: "94650545f1d7",
     sqlalchemy_store.SqlAlchemyStore.get_user: "d7a5d659abec",
     sqlalchemy_store.SqlAlchemyStore.authenticate_user: "c472bd4fddf6",
