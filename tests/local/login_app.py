@@ -1,18 +1,24 @@
-"""MLflow's app with a login, in a process of its own and without a socket: plain, or ours.
+"""MLflow's app with a login, in a process of its own and without a port: plain, or ours.
 
-`python -m tests.local.login_app stock|tuned` reads requests as lines of JSON and writes answers.
+`python -m tests.local.login_app 5 6` imports MLflow, which takes seconds, once for an app behind
+each of these sockets. A line of JSON says which one it is, and what its environment is; each later
+line is a request, and is answered with one.
 """
 
 import asyncio
 import json
 import logging
+import os
+import socket
 import sys
 import urllib.parse
 from base64 import b64encode
+from functools import partial
 from typing import Any
 
 import uvicorn  # noqa: F401  # before MLflow, which looks for it
 from mlflow.server import app as flask_app
+from werkzeug.security import generate_password_hash
 
 from server.auth.config_file import write_config_file
 
@@ -20,13 +26,18 @@ from .two_stores import dice
 
 HOST = "127.0.0.1"
 
+quick_hash = partial(generate_password_hash, method="pbkdf2:sha256:1")
+"""As good as MLflow's, and a thousand times as fast to make and to compare."""
+
 
 def made(kind: str) -> Any:
     """The app, as uvicorn would be given it."""
-    file = write_config_file(password_seconds=60)
+    file = write_config_file()
     from mlflow.server import auth
+    from mlflow.server.auth import sqlalchemy_store
 
     file.unlink()
+    vars(sqlalchemy_store).update(generate_password_hash=quick_hash)
     if kind == "stock":
         return auth.create_app()
     from server.store.plugin import register
@@ -52,17 +63,27 @@ async def ask(app: Any, number: int, request: dict[str, Any]) -> dict[str, Any]:
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
     ]
-    if login := request.get("login"):
+    login = request.get("login")
+    if isinstance(login, str):
+        headers.append((b"authorization", login.encode()))
+    elif login:
         headers.append((b"authorization", b"Basic " + b64encode(":".join(login).encode())))
     path, _, query = request["path"].partition("?")
     sent: list[dict[str, Any]] = []
     asked = iter([{"type": "http.request", "body": body, "more_body": False}])
+    answered = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
-        return next(asked, {"type": "http.disconnect"})
+        for part in asked:
+            return part
+        # Whoever goes away sooner may find the answer cut short.
+        await answered.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            answered.set()
 
     scope = {
         "type": "http",
@@ -90,16 +111,36 @@ async def ask(app: Any, number: int, request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def serve(asking: socket.socket) -> None:
     """Answer until nobody asks any more."""
-    app = made(sys.argv[1])
-    logging.disable()
-    native = getattr(getattr(app, "_app", app), "_native", app)
-    print(json.dumps(routes(native)), flush=True)
-    with asyncio.Runner() as runner:
-        for number, line in enumerate(sys.stdin):
-            answer = runner.run(ask(app, number, json.loads(line)))
-            print(json.dumps(answer), flush=True)
+    with asking.makefile("rw") as lines, asyncio.Runner() as runner:
+
+        def say(something: Any) -> None:
+            print(json.dumps(something), file=lines, flush=True)
+
+        kind, environment = json.loads(lines.readline())
+        os.environ.update(environment)
+        app = made(kind)
+        logging.disable()
+        say(routes(getattr(getattr(app, "_app", app), "_native", app)))
+        for number, line in enumerate(lines):
+            say(runner.run(ask(app, number, json.loads(line))))
+
+
+def main() -> None:
+    """Be as many as there are sockets, of which each has its own, so that its end is noticed."""
+    sockets = [socket.socket(fileno=int(descriptor)) for descriptor in sys.argv[1:]]
+    for mine in sockets:
+        if os.fork() == 0:
+            for other in sockets:
+                if other is not mine:
+                    other.close()
+            serve(mine)
+            return
+    for each in sockets:
+        each.close()
+    for _ in sockets:
+        os.wait()
 
 
 if __name__ == "__main__":

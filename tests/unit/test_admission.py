@@ -1,11 +1,11 @@
 """Who waits for the database in a worker, and who does not."""
 
 import asyncio
-from contextlib import closing
 
 import pytest
 
 from server.admission import Admission
+from tests.awaited import awaited
 
 CONNECTIONS = 3
 
@@ -39,9 +39,7 @@ def begun_at_once(path, kind="http", requests=8, connections=CONNECTIONS):
         await asyncio.gather(*asked)
         return waiting, app.most
 
-    # Not asyncio.run: Pulumi's mocks go on with the loop that it would take away.
-    with closing(asyncio.new_event_loop()) as loop:
-        return loop.run_until_complete(ask())
+    return awaited(ask())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """The way round FastAPI: who takes it, and what cannot go wrong on it."""
 
-import asyncio
-from contextlib import closing
 from contextvars import ContextVar
 
 import pytest
@@ -11,6 +9,7 @@ from flask import Flask, Response, request
 from starlette.middleware.wsgi import WSGIMiddleware
 
 from server.bridge import BLOCK_BYTES, Bridge
+from tests.awaited import awaited
 
 WORKSPACE: ContextVar[str] = ContextVar("workspace", default="none")
 BLOCK = b"x" * (BLOCK_BYTES // 2 + 1)
@@ -77,8 +76,7 @@ def ask(bridge, path, method="GET", *bodies, headers=(), leave_after=None):
             *headers,
         ],
     }
-    with closing(asyncio.new_event_loop()) as loop:
-        loop.run_until_complete(bridge(scope, receive, send))
+    awaited(bridge(scope, receive, send))
     start, *rest = sent
     return start["status"], b"".join(m.get("body", b"") for m in rest), len(rest)
 

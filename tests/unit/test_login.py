@@ -16,12 +16,16 @@ from mlflow.server.auth import sqlalchemy_store
 from mlflow.server.auth.config import read_auth_config
 
 from server.auth import checks, memory
+from server.auth import store as stores
 from server.auth.checks import Checks
 from server.auth.config_file import PATH, write_config_file
 from server.auth.contract import DEFAULT_PERMISSION
 from server.auth.memory import Memory
 from server.auth.messages import Messages
+from server.auth.ready import Ready
 from server.auth.sessions import Sessions
+from server.auth.store import RememberingStore
+from tests.awaited import awaited
 
 URL = "postgresql+psycopg2://me:50%25@db/mlflow"
 
@@ -92,6 +96,97 @@ def test_it_does_not_grow_for_ever(monkeypatch):
         known.recall(key, lambda: 0)
 
     assert len(known._answers) <= 3
+
+
+@pytest.fixture
+def compared(monkeypatch):
+    """The passwords that were compared with a hash, of which each fits its own."""
+    passwords = []
+
+    def compare(stored, password):
+        passwords.append(password)
+        return stored == f"hash of {password}"
+
+    monkeypatch.setattr(stores, "check_password_hash", compare)
+    return passwords
+
+
+def test_a_right_password_is_compared_once_with_what_is_stored_and_a_wrong_one_each_time(compared):
+    known = RememberingStore(Memory(10))
+
+    fitting = [known._fits("hash of one", each) for each in ("one", "two", "one", "two")]
+
+    assert fitting == [True, False, True, False]
+    assert compared == ["one", "two", "two"]
+
+
+def test_a_password_that_fits_one_hash_is_compared_with_the_next(compared):
+    known = RememberingStore(Memory(10))
+    assert known._fits("hash of one", "one")
+
+    assert not known._fits("hash of two", "one")
+
+
+def test_it_does_not_remember_passwords_for_ever(monkeypatch, compared):
+    monkeypatch.setattr(stores, "MOST", 3)
+    known = RememberingStore(Memory(10))
+
+    assert all(known._fits(f"hash of {each}", str(each)) for each in range(10))
+
+    assert len(known._fitting) <= 3
+
+
+def test_no_password_is_kept(compared):
+    known = RememberingStore(Memory(10))
+    known._fits("hash of one", "one")
+
+    ((stored, kept),) = known._fitting
+    assert stored == "hash of one"
+    assert kept not in (b"one", hashlib.sha256(b"one").digest())
+
+
+class Probes:
+    """Who asks whether a server is ready, whose database answers as often as it is asked."""
+
+    def __init__(self, monkeypatch):
+        self.asked = 0
+        self.ready = Ready(None, None)
+        monkeypatch.setattr(self.ready, "_answers", self.answer)
+
+    def answer(self):
+        self.asked += 1
+        return True
+
+    async def ask(self):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        await self.ready({"type": "http", "path": "/ready"}, None, send)
+        return sent[0]["status"]
+
+
+def test_however_many_ask_whether_it_is_ready_the_database_is_asked_once(monkeypatch):
+    probes = Probes(monkeypatch)
+
+    async def ask():
+        together = await asyncio.gather(*(probes.ask() for _ in range(5)))
+        return [*together, probes.asked, await probes.ask(), probes.asked]
+
+    assert awaited(ask()) == [200] * 5 + [1, 200, 2]
+
+
+def test_whoever_asks_and_goes_away_takes_nobodys_answer_along(monkeypatch):
+    probes = Probes(monkeypatch)
+
+    async def ask():
+        impatient, patient = (asyncio.create_task(probes.ask()) for _ in range(2))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        return await patient
+
+    assert awaited(ask()) == 200
 
 
 @pytest.fixture
@@ -319,7 +414,7 @@ def test_a_request_to_fastapi_is_asked_for_twice_before_it_is_refused(monkeypatc
     monkeypatch.setattr(auth, "_find_fastapi_validator", lambda path, method: validator)
     ask = Checks(store).find_native_validator("/x", "GET")
 
-    assert asyncio.run(ask("me", None)) is allowed
+    assert awaited(ask("me", None)) is allowed
     assert store.forgotten == 1
 
 
@@ -327,6 +422,17 @@ def test_what_fastapi_leaves_to_flask_stays_left_to_it(monkeypatch, store):
     monkeypatch.setattr(auth, "_find_fastapi_validator", lambda path, method: None)
 
     assert Checks(store).find_native_validator("/x", "GET") is None
+
+
+def test_what_a_run_requires_is_as_it_was_whatever_its_last_asker_added(monkeypatch):
+    monkeypatch.setattr(auth, "_run_requirement", lambda run, action: ("7", [action]))
+    asks = Checks(SimpleNamespace(memory=Memory(10)))
+
+    _, first = asks.run_requirement("run", "read")
+    first.append("more")
+
+    assert asks.run_requirement("run", "read") == ("7", ["read"])
+    assert asks.run_requirement("run", "update") == ("7", ["update"])
 
 
 REPLACED = {
