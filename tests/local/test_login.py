@@ -35,7 +35,6 @@ from server.auth.memory import Memory
 from server.auth.ready import Ready
 from server.auth.store import RememberingStore
 from server.spec import ADMIN, SIZES, LoginSettings, ServerSpec
-
 from tests.awaited import awaited
 
 from .databases import ARTIFACTS
@@ -204,6 +203,7 @@ def values(known: dict[str, str]) -> dict[str, Any]:
         "is_admin": False,
         "key": "k",
         "max_results": 100,
+        "metrics": [{"key": "k", "value": 1, "timestamp": 1, "model_id": known["model"]}],
         "model_id": known["model"],
         "name": "forest",
         "new_name": "wood",
@@ -229,7 +229,7 @@ def request(method: str, path: str, login: Any, given: dict[str, Any]) -> dict[s
     """A request for a route, with all that it may ask for."""
     path = re.sub(r"[<{](?:\w+:)?(\w+)(?::\w+)?[>}]", lambda at: str(given.get(at[1], "1")), path)
     if method == "GET":
-        asked = {k: v[0] if isinstance(v, list) else str(v) for k, v in given.items()}
+        asked = {k: v[0] if isinstance(v, list) else v for k, v in given.items() if k != "metrics"}
         path += "?" + "&".join(f"{name}={value}" for name, value in asked.items())
     return {"method": method, "path": path, "login": login, "body": json.dumps(given)}
 
@@ -265,7 +265,8 @@ def test_every_route_answers_everybody_as_mlflows_own_does(both, known):
     asked = [
         request(method, path, login, given)
         for method, path in sorted(routes, key=order)
-        for login in (NOBODY, next(turns), next(turns))
+        # The pages' names of what programs call too.
+        for login in ([next(turns)] if "ajax-api" in path else [NOBODY, next(turns), next(turns)])
     ]
     answers = assert_same(both, asked)
     assert {answer["status"] for answer in answers} >= {200, 400, 401, 403, 404}
