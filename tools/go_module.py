@@ -51,7 +51,7 @@ class GoModule:
 
     @property
     def root(self) -> Path:
-        """Where the build goes; another pin or another processor is another folder."""
+        """Where the build goes; another pin, source or processor is another folder."""
         digest = hashlib.sha256(f"{platform.system()} {platform.machine()}".encode())
         for file in sorted([*self.folder.glob("go.*"), *self.folder.rglob("*.go")]):
             digest.update(file.read_bytes())

@@ -87,3 +87,15 @@ def test_without_go_the_message_says_what_to_install(builds, tmp_path, monkeypat
 
     with pytest.raises(NoGo, match=r"no `go` on PATH. Install it \(https://go.dev/dl\)"):
         module(tmp_path, "tool example.org/cmd/thing").find()
+
+
+def test_a_program_of_our_own_that_changed_is_built_anew(tmp_path):
+    thing = module(tmp_path, "tool x/own")
+    program = tmp_path / "own" / "main.go"
+    program.parent.mkdir()
+    program.write_text("package main\n")
+    before = thing.root
+
+    program.write_text("package main\n\nfunc main() {}\n")
+
+    assert thing.root != before
