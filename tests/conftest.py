@@ -5,11 +5,14 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from tests import preloaded
 
 # `make` does not activate the environment, and MLflow runs a project with the `python` on PATH.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -35,6 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.basetemp is None:  # a worker is given a folder in its session's
         config.option.basetemp = tempfile.mkdtemp(prefix="mlflow-platform-tests-")
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+    if not hasattr(config, "workerinput"):  # workers use their session's
+        stack = ExitStack()
+        stack.enter_context(preloaded.served())
+        config.add_cleanup(stack.close)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

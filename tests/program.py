@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests import preloaded
 from tools import pulumi_cli
 from tools.backend import FolderBackend
 from tools.project import ROOT
@@ -41,7 +42,11 @@ class Program:
         self.backend.create()
         ignored = shutil.ignore_patterns(*NOT_PART_OF_IT, *left_out)
         shutil.copytree(ROOT, self.program, ignore=ignored)
-        self.environment = {**pulumi_cli.environment(self.backend), **(environment or {})}
+        self.environment = {
+            **pulumi_cli.environment(self.backend),
+            **preloaded.environment(),
+            **(environment or {}),
+        }
         self.pulumi("stack", "init", name)
 
     def set(self, key: str, value: object) -> None:

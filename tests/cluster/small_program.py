@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests import preloaded
 from tests.engine.cloud import StandInCloud
 from tools import pulumi_cli
 from tools.backend import FolderBackend
@@ -53,7 +54,11 @@ class SmallProgram:
         self.backend.create()
         (self._folder / "Pulumi.yaml").write_text("name: small\nruntime: python\n")
         (self._folder / "__main__.py").write_text(PROGRAM)
-        self._environment = {**pulumi_cli.environment(self.backend), **cloud.environment}
+        self._environment = {
+            **pulumi_cli.environment(self.backend),
+            **preloaded.environment(),
+            **cloud.environment,
+        }
         self.pulumi("stack", "init", "test")
         self.objects: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {}
 
