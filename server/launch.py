@@ -74,12 +74,15 @@ def serve(command: list[str], *, extra_env: Mapping[str, str], **_: object) -> N
     # A search makes tens of thousands of objects that are gone with its answer. By default each
     # seven hundred of them are looked through.
     gc.set_threshold(*COLLECT)
+    gc.enable()
     vars(_subprocess)["spawn"] = multiprocessing.get_context("fork")
     main([*options, app])
 
 
 def main() -> None:
     """Take the arguments of `mlflow server`."""
+    # What imports make stays. Looking for cycles in it, again and again, is a seventh of a start.
+    gc.disable()
     import uvicorn  # noqa: F401  # by its presence MLflow knows that it is to check hosts
     from mlflow import server
     from mlflow.cli import cli

@@ -1,16 +1,20 @@
 """What `server/launch.py` takes for granted of MLflow and uvicorn, which do not promise it."""
 
+import gc
 import inspect
 import multiprocessing
 import sys
+from collections.abc import Iterator
 
 import mlflow.server
+import pytest
+import uvicorn
 from mlflow.server import handlers
 from mlflow.utils import proto_json_utils
 from uvicorn import _subprocess
 
 from server.auth.contract import APP
-from server.launch import BRIDGED
+from server.launch import BRIDGED, COLLECT, serve
 from server.message_json import message_to_json
 
 
@@ -55,3 +59,26 @@ def test_both_apps_of_mlflow_are_served_as_ours():
         "mlflow.server.fastapi_app:app": "server.app:app",
         login: "server.auth.app:app",
     } == BRIDGED
+
+
+@pytest.fixture
+def _pythons_own_collection() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_pythons_own_collection")
+def test_a_server_collects_garbage_though_its_start_does_not(monkeypatch):
+    seen = []
+    monkeypatch.setattr(_subprocess, "spawn", _subprocess.spawn)
+    monkeypatch.setattr(
+        uvicorn, "main", lambda _: seen.append((gc.isenabled(), gc.get_threshold()))
+    )
+
+    gc.disable()
+    serve(["python", "-m", "uvicorn", "json:loads"], extra_env={})
+
+    assert seen == [(True, COLLECT)]
