@@ -2,10 +2,8 @@
 
 import logging
 import os
-import secrets
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,16 +16,16 @@ import device
 import tuning
 from course import Course
 from device import Device
+from folders import scratch
 from forest import Forest
 from terminal import say
-from tracking import Child, Stopped, scratch
+from tracking import Child, Stopped
 from trial import Evaluate, evaluate, in_worker
 from tuning import Bounds, Trial
 from unusable import Unusable
 
 # Ray reads these when it is imported.
 os.environ |= {
-    "RAY_USAGE_STATS_ENABLED": "0",
     # The one that `verbose=0` keeps quiet.
     "RAY_AIR_NEW_OUTPUT": "0",
     # Ctrl-C ends the search. Tune would take what there is for the result.
@@ -35,18 +33,10 @@ os.environ |= {
     # No files of results for other programs.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
 }
-CLUSTER = os.environ.get("RAY_ADDRESS")
-if CLUSTER is None:
-    os.environ |= {
-        # What Ray does on macOS by default: it listens on loopback only.
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        # Only this process and its children may call. Ray would put a token into the home folder.
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN": secrets.token_hex(32),
-    }
 
 try:
-    import ray
+    # First: it says how Ray is to be, and Ray reads that when it is imported.
+    import machines  # noqa: I001
     from ray import cloudpickle, tune
     from ray.exceptions import RayActorError, RayTaskError
     from ray.tune.schedulers import ASHAScheduler
@@ -185,7 +175,9 @@ def search(
     # cuML grows a forest in one go only.
     stops = bounds.stops() if chosen.kind == "cpu" else ()
     watch = _Watch(course, list(done))
-    with scratch("ray-") as folder, _connected(workers, folder):
+    with scratch("ray-") as folder, machines.connected(workers, folder):
+        # What ends a trial is ours to say.
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         make = tune.with_parameters(
             in_worker,
             evaluate=evaluate,
@@ -194,7 +186,7 @@ def search(
             seed=seed,
             stops=stops,
             kind=chosen.kind,
-            threads=None if CLUSTER else max(1, device.cores() // workers),
+            threads=None if machines.CLUSTER else max(1, device.cores() // workers),
         )
         tuner = tune.Tuner(
             tune.with_resources(make, {"cpu": 1, "gpu": int(chosen.kind == "gpu")}),
@@ -249,22 +241,3 @@ def _scheduler(bounds: Bounds) -> ASHAScheduler:
         grace_period=fewest,
         reduction_factor=2,
     )
-
-
-@contextmanager
-def _connected(workers: int, folder: Path) -> Iterator[None]:
-    """Have Ray: the cluster that RAY_ADDRESS names, or one of its own on this machine."""
-    if CLUSTER:
-        where: dict[str, Any] = {"address": CLUSTER}
-    else:
-        where = {"num_cpus": workers, "include_dashboard": False, "_temp_dir": str(folder)}
-    handler = signal.getsignal(signal.SIGTERM)
-    ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-    # Ray has put its own in the place of the one that ends our runs.
-    signal.signal(signal.SIGTERM, handler)
-    # What ends a trial is ours to say.
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        ray.shutdown()

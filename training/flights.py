@@ -113,6 +113,14 @@ def majority_accuracy(target: Any) -> float:
     return max(late, 1 - late)
 
 
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Use the types that callers of the model send: whole numbers of 64 bits, and text."""
+    kinds = {
+        name: "int64" if pd.api.types.is_integer_dtype(frame[name]) else "str" for name in frame
+    }
+    return frame.astype(kinds)
+
+
 def _open(fpath: str) -> Any:
     try:
         system, path = storage.locate(fpath)

@@ -1,14 +1,36 @@
-"""How every training begins: choose the device, read the flights, hold some of them out."""
+"""How every training begins: read the environment and the flights, hold some of them out.
+
+Nothing here imports scikit-learn, so that what is missing is said seconds earlier.
+"""
 
 import argparse
+import warnings
 from pathlib import Path
+from typing import Any
 
+import mlflow
 import pandas as pd
+import yaml
+from mlflow.data.pandas_dataset import from_pandas
 
 import airline
 import flights
 import storage
 from terminal import say, timed
+from unusable import Unusable
+
+
+def environment(path: str) -> dict[str, Any]:
+    """Read the environment file that is kept with the model."""
+    try:
+        system, inside = storage.locate(path)
+        with system.open_input_stream(inside) as stream:
+            content = yaml.safe_load(stream.read())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise Unusable(f"conda-env={path} cannot be read: {error}") from error
+    if not isinstance(content, dict) or "dependencies" not in content:
+        raise Unusable(f"conda-env={path} is no conda environment file: it lists no dependencies")
+    return content
 
 
 def read(args: argparse.Namespace) -> pd.DataFrame:
@@ -19,6 +41,16 @@ def read(args: argparse.Namespace) -> pd.DataFrame:
     frame = flights.read(args.fpath, args.rows, args.seed)
     say("reading", f"{len(frame):,} flights from {args.fpath}")
     return frame
+
+
+def log_data(frame: pd.DataFrame, fpath: str) -> None:
+    """Name the data in the run, with a digest that tells one table from another."""
+    source = fpath if "://" in fpath else storage.locate(fpath)[1]
+    with warnings.catch_warnings(action="ignore"):
+        data = from_pandas(
+            flights.plain(frame), source=source, name=Path(fpath).stem, targets=flights.TARGET
+        )
+        mlflow.log_input(data, context="training")
 
 
 def split(frame: pd.DataFrame, args: argparse.Namespace) -> tuple[pd.DataFrame, pd.DataFrame]:

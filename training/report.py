@@ -3,13 +3,10 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
-import yaml
-from mlflow.data.pandas_dataset import from_pandas
 from mlflow.models.model import ModelInfo
 from mlflow.models.signature import infer_signature
 from mlflow.sklearn import SERIALIZATION_FORMAT_CLOUDPICKLE, SERIALIZATION_FORMAT_SKOPS
@@ -17,25 +14,10 @@ from mlflow.sklearn import SERIALIZATION_FORMAT_CLOUDPICKLE, SERIALIZATION_FORMA
 import flights
 import plots
 import scores
-import storage
 from device import Device
 from scores import Scores
 from terminal import say, timed
 from tuning import TUNED, Trial
-from unusable import Unusable
-
-
-def environment(path: str) -> dict[str, Any]:
-    """Read the environment file that is kept with the model, before any time went into fitting."""
-    try:
-        system, inside = storage.locate(path)
-        with system.open_input_stream(inside) as stream:
-            content = yaml.safe_load(stream.read())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise Unusable(f"conda-env={path} cannot be read: {error}") from error
-    if not isinstance(content, dict) or "dependencies" not in content:
-        raise Unusable(f"conda-env={path} is no conda environment file: it lists no dependencies")
-    return content
 
 
 def log(model: Any, test: pd.DataFrame, seed: int, extra: dict[str, float]) -> Scores:
@@ -66,16 +48,6 @@ def summary(found: Scores) -> None:
     say("accuracy", f"{found.accuracy:.4f}, against {majority:.4f} of the majority class")
 
 
-def log_data(frame: pd.DataFrame, fpath: str) -> None:
-    """Name the data in the run, with a digest that tells one table from another."""
-    source = fpath if "://" in fpath else storage.locate(fpath)[1]
-    with warnings.catch_warnings(action="ignore"):
-        data = from_pandas(
-            _plain(frame), source=source, name=Path(fpath).stem, targets=flights.TARGET
-        )
-        mlflow.log_input(data, context="training")
-
-
 def log_model(
     model: Any,
     test: pd.DataFrame,
@@ -84,7 +56,7 @@ def log_model(
     register: str | None = None,
 ) -> ModelInfo:
     """Keep the model with its signature and an example, and register it if a name is given."""
-    example = _plain(test[list(flights.FEATURES)].head(5))
+    example = flights.plain(test[list(flights.FEATURES)].head(5))
     with timed("keeping", "the model"), warnings.catch_warnings():
         # Every column is complete by flights.check, so the advice on missing integers is moot.
         warnings.filterwarnings("ignore", message=".*integer column.*")
@@ -105,11 +77,3 @@ def log_model(
             skops_trusted_types=["sklearn.tree._tree.Tree"],
         )
     return info
-
-
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Use the types that callers of the model send: whole numbers of 64 bits, and text."""
-    kinds = {
-        name: "int64" if pd.api.types.is_integer_dtype(frame[name]) else "str" for name in frame
-    }
-    return frame.astype(kinds)

@@ -50,15 +50,14 @@ def main() -> None:
     with tracking.run("hyperopt", vars(args), _begun(args.search_name)) as run:
         chosen = device.choose(args.device)
         make = maker(args.workers, chosen)
-        import report  # not at the top: it imports scikit-learn
-
         mlflow.set_tags({"model": "forest", "search": args.search_name, **chosen.tags()})
-        conda = report.environment(args.conda_env)
+        conda = prepare.environment(args.conda_env)
         frame = prepare.read(args)
-        report.log_data(frame, args.fpath)
+        prepare.log_data(frame, args.fpath)
         train, test = prepare.split(frame, args)
         sample = train.sample(min(args.trial_rows, len(train)), random_state=args.seed)
         learn, validate = flights.split(sample, args.split, args.seed)
+        import report  # not at the top: it imports scikit-learn
 
         say("searching", f"{args.trials} trials on {len(sample):,} flights, {chosen}")
         done = _finished(run, vars(args))

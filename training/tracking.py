@@ -2,16 +2,13 @@
 
 import logging
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +17,7 @@ from mlflow import ActiveRun, MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+import folders
 from unusable import Unusable
 
 TERMINATED = 128 + signal.SIGTERM
@@ -27,9 +25,6 @@ INTERRUPTED = 128 + signal.SIGINT
 
 OPENING_SECONDS = 10
 """How long a run that is just being made may take; a Spot machine leaves about 25 seconds."""
-
-_scratch: list[Path] = []
-"""Folders that go with the process, also when SIGTERM ends it."""
 
 _open: list[str] = []
 """Runs that are not over, the outermost first."""
@@ -138,19 +133,6 @@ def finished_children(parent: ActiveRun) -> list[Run]:
     return sorted(finished, key=lambda run: int(run.data.tags["trial"]))
 
 
-@contextmanager
-def scratch(prefix: str) -> Iterator[Path]:
-    """Make a folder that is gone afterwards."""
-    # Sockets in it have paths of 107 characters at most; macOS's own folder leaves too few.
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))  # noqa: S108
-    _scratch.append(folder)
-    try:
-        yield folder
-    finally:
-        _scratch.remove(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def url(active: ActiveRun) -> str:
     """Tell where a person finds the run."""
     uri = mlflow.get_tracking_uri()
@@ -210,8 +192,7 @@ def _watch(reader: int) -> None:
             )
             client.set_terminated(run_id, "KILLED")
     finally:
-        for folder in _scratch:
-            shutil.rmtree(folder, ignore_errors=True)
+        folders.remove()
         print(
             "\nstopped    by SIGTERM; a search goes on from here when it is started again",
             flush=True,

@@ -52,13 +52,13 @@ def main() -> None:
 
     with tracking.run(args.model, vars(args)) as run:
         chosen = device.choose(args.device)
+        mlflow.set_tags({"model": args.model, **chosen.tags()})
+        conda = prepare.environment(args.conda_env)
+        frame = prepare.read(args)
+        prepare.log_data(frame, args.fpath)
+        train, test = prepare.split(frame, args)
         import report  # not at the top: it imports scikit-learn
 
-        mlflow.set_tags({"model": args.model, **chosen.tags()})
-        conda = report.environment(args.conda_env)
-        frame = prepare.read(args)
-        report.log_data(frame, args.fpath)
-        train, test = prepare.split(frame, args)
         with timed("fitting", f"{title} on {len(train):,} flights, {chosen}") as seconds:
             model = fit(train, settings, args.seed)
         found = report.log(model, test, args.seed, {"fit_seconds": seconds[0]})

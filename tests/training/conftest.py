@@ -92,18 +92,19 @@ def runs(store):
     return listed
 
 
-@pytest.fixture
-def call(monkeypatch):
+@pytest.fixture(scope="session")
+def call():
     """Run an entry point inside this process."""
 
     def called(entry, *options):
-        monkeypatch.setattr(sys, "argv", ["entry", *map(str, options)])
-        entry.main()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["entry", *map(str, options)])
+            entry.main()
 
     return called
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def start():
     """Start an entry point in a process of its own, as a launcher would."""
     with ended_with_the_test() as start:

@@ -1,5 +1,7 @@
 import sys
+from pathlib import Path
 
+import mlflow
 import pytest
 
 import device
@@ -68,15 +70,29 @@ def test_a_gpu_can_be_declined(card, rapids):
     assert not rapids.exists()
 
 
-def test_on_a_gpu_rapids_is_switched_on_before_scikit_learn_is_imported(
-    card, rapids, few, start, runs
-):
-    process = start("train.py", "forest", "--fpath", few, "--rows", "600", "--n_estimators", "2")
-    assert process.wait() == 0, process.stdout.read()
-    assert rapids.read_text() == "in time"
+@pytest.fixture
+def launched(card, rapids, few, runs):
+    """The run that `mlflow run` leaves on a machine with a card."""
+    ended = mlflow.projects.run(
+        str(Path(device.__file__).parent),
+        env_manager="local",
+        experiment_name="flights",
+        parameters={"C": ".5", "penalty": "l2", "fpath": str(few)},
+    )
+    assert ended.get_status() == "FINISHED"
     (run,) = runs()
-    assert run.info.status == "FINISHED"
-    assert run.data.tags["device"] == "gpu"
-    assert run.data.tags["device.name"] == "Tesla T4"
-    assert run.data.tags["device.driver"] == "535.288.01"
-    assert run.data.tags["version.cuml-cu12"] == "26.10.0"
+    return run
+
+
+def test_mlflow_runs_the_project_unedited_and_rapids_is_on_before_scikit_learn_is_imported(
+    launched, rapids
+):
+    assert launched.info.status == "FINISHED"
+    assert launched.data.params["C"] == ".5"
+    assert launched.data.metrics["accuracy"] > 0.5
+
+    assert rapids.read_text() == "in time"
+    assert launched.data.tags["device"] == "gpu"
+    assert launched.data.tags["device.name"] == "Tesla T4"
+    assert launched.data.tags["device.driver"] == "535.288.01"
+    assert launched.data.tags["version.cuml-cu12"] == "26.10.0"

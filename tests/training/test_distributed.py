@@ -1,5 +1,6 @@
 """The search past one machine, on a Ray of one machine that looks like two."""
 
+import io
 import json
 import os
 import secrets
@@ -8,14 +9,17 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mlflow.entities import Run
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 import flights
+import folders
 import search
 import tracking
 from course import Course
@@ -25,9 +29,6 @@ from tests.local.eventually import eventually
 from tuning import Bounds, Trial
 from unusable import Unusable
 
-SMALL = ("--trial_rows", 600, "--max_trees", 8, "--max_depth", 6)
-LONG = ("--trial_rows", 1_200, "--max_trees", 200, "--max_depth", 12)
-"""Trials of half a second or so."""
 BOUNDS = Bounds(depth=6, trees=8)
 
 
@@ -56,11 +57,13 @@ def cluster():
         patch.setenv("RAY_agent_register_timeout_ms", "120000")
         from ray.cluster_utils import Cluster
 
-        with tracking.scratch("ray-") as folder:
+        with folders.scratch("ray-") as folder:
             # It notes where the cluster is in a folder that it does not make.
             (folder / "ray").mkdir()
             patch.setenv("RAY_TMPDIR", str(folder))
             head = {"num_cpus": 1, "include_dashboard": False, "temp_dir": str(folder)}
+            # Nobody reads what they watch, all the time.
+            head |= {"include_log_monitor": False, "no_monitor": True}
             started = Cluster()
             try:
                 patient(lambda: started.add_node(**head))
@@ -71,7 +74,7 @@ def cluster():
                 started.shutdown()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def distributed(cluster):
     import distributed
 
@@ -80,34 +83,28 @@ def distributed(cluster):
     return distributed
 
 
-@pytest.fixture
-def make(distributed, store, few):
-    """Search with trials of the test's own making, under a run of its own."""
-    frame = flights.read(str(few), rows=600)
-
-    def made(total, evaluate, done=()):
-        with tracking.run("hyperopt", {}) as run:
-            return distributed.search(
-                Course(run, total, len(done)),
-                *flights.split(frame),
-                BOUNDS,
-                workers=2,
-                seed=0,
-                chosen=Device(kind="cpu", name="test"),
-                done=done,
-                evaluate=evaluate,
-            )
-
-    return made
+def searched(distributed, few, total, evaluate):
+    """Search with trials of the test's own making, under a run of its own; tell its run too."""
+    with tracking.run("hyperopt", {}) as run:
+        made = distributed.search(
+            Course(run, total),
+            *flights.split(flights.read(str(few), rows=600)),
+            BOUNDS,
+            workers=2,
+            seed=0,
+            chosen=Device(kind="cpu", name="test"),
+            evaluate=evaluate,
+        )
+    return run, made
 
 
-@pytest.fixture
-def trials(runs):
-    """The runs of the trials, by their numbers."""
-    return lambda: sorted(
-        (run for run in runs() if MLFLOW_PARENT_RUN_ID in run.data.tags),
-        key=lambda run: int(run.data.tags["trial"]),
+def below(store, parent):
+    """The trials of a search, by their numbers."""
+    found = store.search_runs(
+        [parent.info.experiment_id],
+        f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent.info.run_id}'",
     )
+    return sorted(found, key=lambda run: int(run.data.tags["trial"]))
 
 
 def scores(loss):
@@ -115,81 +112,9 @@ def scores(loss):
     return {"loss": loss, **dict.fromkeys(names, 1 - loss)}
 
 
-def test_two_workers_leave_what_one_leaves_and_beat_the_baseline(
-    store, distributed, call, few, runs, trials
+def test_a_fit_that_fails_fails_the_search_and_ends_the_other_trials(
+    distributed, store, few, runs, tmp_path
 ):
-    options = ("--fpath", few, "--trial_rows", 2_400, "--max_trees", 16, "--max_depth", 10)
-    call(search, *options, "--trials", 1)
-    (alone,) = trials()
-    call(search, *options, "--trials", 6, "--workers", 2, "--model_name", "both")
-    together = trials()[1:]
-    parent = store.get_run(together[0].data.tags[MLFLOW_PARENT_RUN_ID])
-
-    assert [run.info.run_name for run in together] == [f"trial-{n}" for n in range(1, 7)]
-    assert {run.info.status for run in [parent, *together]} == {"FINISHED"}
-    for run in together:
-        assert run.data.params.keys() == alone.data.params.keys()
-        assert run.data.metrics.keys() == alone.data.metrics.keys()
-        assert run.data.tags.keys() - {"stopped_early"} == alone.data.tags.keys()
-        trees, loss = int(run.data.params["n_estimators"]), run.data.metrics["loss"]
-        assert run.data.tags.get("stopped_early", str(trees)).split()[0] == str(trees)
-        assert loss == 1 - run.data.metrics["accuracy"]
-    # The first is the default forest, which the search on one worker began with too.
-    first = together[0].data
-    if "stopped_early" not in first.tags:
-        assert first.params == alone.data.params
-        assert first.metrics["accuracy"] == pytest.approx(alone.data.metrics["accuracy"])
-
-    assert parent.data.metrics["accuracy"] >= parent.data.metrics["baseline_accuracy"]
-    best = max(run.data.metrics["accuracy"] for run in together)
-    assert parent.data.metrics["best_accuracy"] == best
-    plots = {file.path for file in store.list_artifacts(parent.info.run_id, "plots")}
-    assert {"plots/search_history.png", "plots/parallel_coordinates.png"} < plots
-    assert store.get_model_version_by_alias("both", "challenger").run_id == parent.info.run_id
-
-
-def test_a_trial_costs_four_requests_and_a_forest_worse_than_half_grows_no_further(
-    make, trials, monkeypatch, tmp_path
-):
-    sent = []
-    begun = tmp_path / "begun"
-    begun.mkdir()
-
-    def count(name, original):
-        def counted(*args, **named):
-            sent.append(name)
-            return original(*args, **named)
-
-        monkeypatch.setattr(SqlAlchemyStore, name, counted)
-
-    for name in ("create_run", "log_batch", "update_run_info", "set_tag", "log_metric"):
-        count(name, getattr(SqlAlchemyStore, name))
-
-    def evaluate(learn, validate, settings, seed, stops):
-        assert "mlflow" not in sys.modules
-        (begun / str(time.monotonic_ns())).touch()
-        # Only the default forest is any good, and each is worse than those before it.
-        worse = 0.4 + len(list(begun.iterdir())) / 20
-        for trees in (*(n for n in stops if n < settings.n_estimators), settings.n_estimators):
-            yield trees, scores(0.1 if settings.max_features == 0.6 else worse)
-            time.sleep(0.05)
-
-    made = make(8, evaluate)
-    # Those of the run around them: it is opened and named, its parameters sent, and ended.
-    assert len(sent) - 4 * 8 <= 4
-    assert [sent.count(name) for name in ("create_run", "update_run_info")] == [9, 9]
-
-    assert min(made, key=lambda trial: trial.loss).number == 1
-    assert "stopped_early" not in trials()[0].data.tags
-    early = [run for run in trials() if "stopped_early" in run.data.tags]
-    assert early
-    for run in early:
-        trees, _, whole, _ = run.data.tags["stopped_early"].split()
-        assert run.data.params["n_estimators"] == trees
-        assert int(trees) < int(whole)
-
-
-def test_a_fit_that_fails_fails_the_search_and_ends_the_other_trials(make, runs, trials, tmp_path):
     begun = tmp_path / "begun"
     begun.mkdir()
 
@@ -201,12 +126,12 @@ def test_a_fit_that_fails_fails_the_search_and_ends_the_other_trials(make, runs,
         yield settings.n_estimators, scores(0.3)
 
     with pytest.raises(MemoryError, match="out of memory"):
-        make(4, evaluate)
+        searched(distributed, few, 4, evaluate)
     assert len(list(begun.iterdir())) == 1, "it is not made again"
     (parent,) = (run for run in runs() if MLFLOW_PARENT_RUN_ID not in run.data.tags)
     assert parent.info.status == "FAILED"
     assert parent.data.tags["failure"] == "MemoryError: out of memory"
-    first, *others = trials()
+    first, *others = below(store, parent)
     assert (first.info.status, first.data.tags["failure"]) == (
         "FAILED",
         parent.data.tags["failure"],
@@ -214,36 +139,104 @@ def test_a_fit_that_fails_fails_the_search_and_ends_the_other_trials(make, runs,
     assert {run.info.status for run in others} <= {"KILLED"}
 
 
-def test_a_search_whose_machine_is_taken_back_goes_on_in_the_same_run(
-    distributed, start, call, few, runs, trials, monkeypatch
-):
-    process = start("search.py", "--fpath", few, "--trials", 10_000, "--workers", 2, *LONG)
+@dataclass
+class Searches:
+    """What is left of them, and what the second looked like when its machine was taken back."""
+
+    alone: Run
+    stopped: Run
+    interrupted: list[Run]
+    parent: Run
+    together: list[Run]
+
+
+@pytest.fixture(scope="module")
+def searches(distributed, shared_store, start, call, few):
+    """One trial by one worker; then a search by two that was taken back and went on."""
+
+    def latest():
+        (newest,) = shared_store.search_runs(
+            [shared_store.get_experiment_by_name("flights").experiment_id],
+            f"tags.`{MLFLOW_PARENT_RUN_ID}` IS NULL",
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+        )
+        return newest
+
+    def trials():
+        return below(shared_store, latest())
+
+    # A trial takes half a second or so, long enough to be taken back in the middle.
+    options = ("--fpath", few, "--trial_rows", 1_200, "--max_trees", 200, "--max_depth", 12)
+    call(search, *options, "--trials", 1)
+    (alone,) = trials()
+
+    process = start("search.py", *options, "--trials", 10_000, "--workers", 2)
+    ended = set()
     for line in process.stdout:
-        if " of 10000 accuracy" in line and int(line.split()[0]) > 1:
+        if " of 10000 accuracy" in line:
+            ended.add(int(line.split()[0]))
+        if 1 in ended and len(ended) > 1:
             break
     eventually(lambda: [run.info.status for run in trials()].count("RUNNING") == 2)
     process.send_signal(signal.SIGTERM)
     rest = process.stdout.read()
     assert process.wait() == 143, rest
-    (parent,) = (run for run in runs() if MLFLOW_PARENT_RUN_ID not in run.data.tags)
-    assert parent.info.status == "KILLED"
-    assert {run.info.status for run in trials()} == {"FINISHED", "KILLED"}
-    finished = [run.info.run_id for run in trials() if run.info.status == "FINISHED"]
+    stopped, interrupted = latest(), trials()
 
-    monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
-    total = len(finished) + 2
-    call(search, "--fpath", few, "--trials", total, "--workers", 2, *LONG)
-    after = [run for run in trials() if run.info.status == "FINISHED"]
-    assert {run.info.run_id for run in after} > set(finished)
-    assert len(after) == len({run.data.tags["trial"] for run in after}) == total
-    assert runs()[0].info.status == "FINISHED"
+    total = [run.info.status for run in interrupted].count("FINISHED") + 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_RUN_ID", stopped.info.run_id)
+        call(search, *options, "--trials", total, "--workers", 2, "--model_name", "both")
+    return Searches(alone, stopped, interrupted, latest(), finished(trials()))
+
+
+def finished(trials):
+    return [run for run in trials if run.info.status == "FINISHED"]
+
+
+def test_a_search_whose_machine_is_taken_back_goes_on_in_the_same_run(searches):
+    assert searches.stopped.info.status == "KILLED"
+    assert {run.info.status for run in searches.interrupted} == {"FINISHED", "KILLED"}
+
+    assert searches.parent.info.run_id == searches.stopped.info.run_id
+    assert searches.parent.info.status == "FINISHED"
+    before = {run.info.run_id for run in finished(searches.interrupted)}
+    assert {run.info.run_id for run in searches.together} > before
+    assert len({run.data.tags["trial"] for run in searches.together}) == len(before) + 1
+
+
+def test_two_workers_leave_what_one_leaves_and_beat_the_baseline(searches, shared_store):
+    alone, parent = searches.alone.data, searches.parent
+    for run in searches.together:
+        assert run.info.run_name == f"trial-{run.data.tags['trial']}"
+        assert run.data.params.keys() == alone.params.keys()
+        assert run.data.metrics.keys() == alone.metrics.keys()
+        # A trial that ended as its machine was taken back may tell of both.
+        assert run.data.tags.keys() - {"stopped_early", "stopped"} == alone.tags.keys()
+        trees, loss = int(run.data.params["n_estimators"]), run.data.metrics["loss"]
+        assert run.data.tags.get("stopped_early", str(trees)).split()[0] == str(trees)
+        assert loss == 1 - run.data.metrics["accuracy"]
+    # The first is the default forest, which the search on one worker began with too.
+    first = searches.together[0].data
+    assert first.tags["trial"] == "1"
+    assert first.params == alone.params
+    assert first.metrics["accuracy"] == pytest.approx(alone.metrics["accuracy"])
+
+    assert parent.data.metrics["accuracy"] >= parent.data.metrics["baseline_accuracy"]
+    best = max(run.data.metrics["accuracy"] for run in searches.together)
+    assert parent.data.metrics["best_accuracy"] == best
+    plots = {file.path for file in shared_store.list_artifacts(parent.info.run_id, "plots")}
+    assert {"plots/search_history.png", "plots/parallel_coordinates.png"} < plots
+    version = shared_store.get_model_version_by_alias("both", "challenger")
+    assert version.run_id == parent.info.run_id
 
 
 ON_A_LAPTOP = """\
-import json, signal, psutil, distributed, tracking
+import json, signal, psutil, folders, machines
 handler = signal.getsignal(signal.SIGTERM)
-with tracking.scratch("ray-") as folder:
-    with distributed._connected(2, folder):
+with folders.scratch("ray-") as folder:
+    with machines.connected(2, folder):
         mine = psutil.Process().children(recursive=True)
         connections = [c for p in [psutil.Process(), *mine] for c in p.net_connections("inet")]
         listening = {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
@@ -271,7 +264,7 @@ def test_a_laptops_own_ray_listens_on_loopback_and_leaves_nothing(monkeypatch):
 
 @pytest.mark.parametrize(("cluster_is", "threads"), [(None, 3), ("somewhere", None)])
 def test_workers_of_a_laptop_share_its_cores_and_those_of_a_cluster_have_a_node(
-    distributed, make, monkeypatch, cluster_is, threads
+    distributed, store, few, monkeypatch, cluster_is, threads
 ):
     class Told(Exception):
         pass
@@ -279,12 +272,12 @@ def test_workers_of_a_laptop_share_its_cores_and_those_of_a_cluster_have_a_node(
     def told(function, **given):
         raise Told(given["threads"])
 
-    monkeypatch.setattr(distributed, "CLUSTER", cluster_is)
-    monkeypatch.setattr(distributed, "_connected", lambda *_: nullcontext())
+    monkeypatch.setattr(distributed.machines, "CLUSTER", cluster_is)
+    monkeypatch.setattr(distributed.machines, "connected", lambda *_: nullcontext())
     monkeypatch.setattr("device.cores", lambda: 7)
     monkeypatch.setattr(distributed.tune, "with_parameters", told)
     with pytest.raises(Told) as raised:
-        make(2, None)
+        searched(distributed, few, 2, None)
     assert raised.value.args == (threads,)
 
 
@@ -304,18 +297,34 @@ def test_without_ray_the_message_names_what_to_type(monkeypatch):
     assert search.maker(1, Device(kind="cpu", name="test"))
 
 
-def test_a_killed_worker_and_a_node_that_vanishes_cost_no_finished_trial(
-    cluster, make, trials, tmp_path, capsys
-):
-    begun = tmp_path / "begun"
-    begun.mkdir()
+@dataclass
+class Eventful:
+    """What a search told, made and sent, and how often its trials were begun."""
+
+    made: list[Trial]
+    trials: list[Run]
+    sent: list[str]
+    said: str
+    begun: int
+
+
+@pytest.fixture(scope="module")
+def eventful(cluster, distributed, shared_store, few, tmp_path_factory):
+    """Eight trials, with a worker that is killed and a node that vanishes for good."""
+    begun, sent = tmp_path_factory.mktemp("begun"), []
 
     def evaluate(learn, validate, settings, seed, stops):
+        assert "mlflow" not in sys.modules
         (begun / str(time.monotonic_ns())).touch()
-        if len(list(begun.iterdir())) == 3:
+        count = len(list(begun.iterdir()))
+        if count == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(1)
-        yield settings.n_estimators, scores(0.3)
+        # Only the default forest is any good, and each is worse than those before it.
+        loss = 0.1 if settings.max_features == 0.6 else 0.4 + count / 40
+        for trees in (*(n for n in stops if n < settings.n_estimators), settings.n_estimators):
+            yield trees, scores(loss)
+            time.sleep(0.05)
 
     def remove():
         while len(list(begun.iterdir())) < 5:
@@ -323,11 +332,44 @@ def test_a_killed_worker_and_a_node_that_vanishes_cost_no_finished_trial(
         (node,) = cluster.worker_nodes
         cluster.remove_node(node, allow_graceful=False)
 
+    def counted(name, original):
+        def count(*args, **named):
+            sent.append(name)
+            return original(*args, **named)
+
+        return count
+
     removing = threading.Thread(target=remove)
     removing.start()
-    made = make(7, evaluate)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as said:
+        for name in ("create_run", "log_batch", "update_run_info", "set_tag", "log_metric"):
+            patch.setattr(SqlAlchemyStore, name, counted(name, getattr(SqlAlchemyStore, name)))
+        parent, made = searched(distributed, few, 8, evaluate)
     removing.join()
-    assert sorted(trial.number for trial in made) == [1, 2, 3, 4, 5, 6, 7]
-    assert [run.info.status for run in trials()] == ["FINISHED"] * 7
-    assert len(list(begun.iterdir())) > 7
-    assert "has lost its worker and is made again" in capsys.readouterr().out
+    return Eventful(
+        made, below(shared_store, parent), sent, said.getvalue(), len(list(begun.iterdir()))
+    )
+
+
+def test_a_killed_worker_and_a_node_that_vanishes_cost_no_finished_trial(eventful):
+    assert sorted(trial.number for trial in eventful.made) == list(range(1, 9))
+    assert [run.info.run_name for run in eventful.trials] == [f"trial-{n}" for n in range(1, 9)]
+    assert [run.info.status for run in eventful.trials] == ["FINISHED"] * 8
+    assert eventful.begun > 8
+    assert "has lost its worker and is made again" in eventful.said
+
+
+def test_a_trial_costs_four_requests_and_a_forest_worse_than_half_grows_no_further(eventful):
+    sent = eventful.sent
+    # Those of the run around them: it is opened and named, its parameters sent, and ended.
+    assert len(sent) - 4 * 8 <= 4
+    assert [sent.count(name) for name in ("create_run", "update_run_info")] == [9, 9]
+
+    assert min(eventful.made, key=lambda trial: trial.loss).number == 1
+    assert "stopped_early" not in eventful.trials[0].data.tags
+    early = [run for run in eventful.trials if "stopped_early" in run.data.tags]
+    assert early
+    for run in early:
+        trees, _, whole, _ = run.data.tags["stopped_early"].split()
+        assert run.data.params["n_estimators"] == trees
+        assert int(trees) < int(whole)

@@ -37,15 +37,29 @@ def interrupted(store, runs, start, few, parent):
     return parent()
 
 
-def test_a_search_keeps_its_trials_under_one_parent_and_registers_the_best(
-    store, call, few, parent, trials
-):
-    call(search, "--fpath", few, "--trials", 4, *SMALL)
-    run = parent()
+@pytest.fixture(scope="module")
+def autumn(shared_store, call, few):
+    """The run of a search with a name."""
+    call(search, "--fpath", few, "--trials", 4, "--search_name", "autumn", *SMALL)
+    (run,) = found(shared_store, "tags.search = 'autumn'")
+    return run
+
+
+def found(store, condition):
+    experiment = store.get_experiment_by_name("flights").experiment_id
+    return store.search_runs([experiment], condition, order_by=["attributes.start_time ASC"])
+
+
+def below(store, run):
+    return found(store, f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}'")
+
+
+def test_a_search_keeps_its_trials_under_one_parent_and_registers_the_best(autumn, shared_store):
+    store, run, trials = shared_store, autumn, below(shared_store, autumn)
     assert run.info.status == "FINISHED"
-    assert [trial.info.run_name for trial in trials()] == [f"trial-{n}" for n in (1, 2, 3, 4)]
-    assert {trial.info.status for trial in trials()} == {"FINISHED"}
-    best = max(trial.data.metrics["accuracy"] for trial in trials())
+    assert [trial.info.run_name for trial in trials] == [f"trial-{n}" for n in (1, 2, 3, 4)]
+    assert {trial.info.status for trial in trials} == {"FINISHED"}
+    best = max(trial.data.metrics["accuracy"] for trial in trials)
     assert run.data.metrics["best_accuracy"] == best
     assert 0 < run.data.metrics["baseline_accuracy"] < 1
     history = store.get_metric_history(run.info.run_id, "trial_accuracy")
@@ -84,20 +98,21 @@ def test_a_search_whose_machine_is_taken_back_is_killed_and_goes_on_in_the_same_
 
 
 def test_a_named_search_goes_on_under_whatever_run_it_is_started_again(
-    store, call, few, runs, monkeypatch
+    autumn, shared_store, call, few, monkeypatch
 ):
-    call(search, "--fpath", few, "--trials", 2, "--search_name", "autumn", *SMALL)
-    launched = store.create_run(runs()[0].info.experiment_id)
+    store = shared_store
+    launched = store.create_run(autumn.info.experiment_id)
     monkeypatch.setenv("MLFLOW_RUN_ID", launched.info.run_id)
-    call(search, "--fpath", few, "--trials", 3, "--search_name", "autumn", *SMALL)
-    (autumn,) = runs(search="autumn")
-    assert len(runs(**{MLFLOW_PARENT_RUN_ID: autumn.info.run_id})) == 3
+    call(search, "--fpath", few, "--trials", 5, "--search_name", "autumn", *SMALL)
+    (again,) = found(store, "tags.search = 'autumn'")
+    assert again.info.run_id == autumn.info.run_id
+    assert len(below(store, autumn)) == 5
     launched = store.get_run(launched.info.run_id)
     assert launched.info.status == "FINISHED"
     assert launched.data.tags["continues"] == autumn.info.run_id
 
     with pytest.raises(Unusable, match="begun with seed=0, now seed=1 is given"):
-        call(search, "--fpath", few, "--trials", 4, "--search_name", "autumn", "--seed", 1, *SMALL)
+        call(search, "--fpath", few, "--trials", 6, "--search_name", "autumn", "--seed", 1, *SMALL)
 
 
 def test_a_trial_that_fails_fails_the_search(store, call, few, parent, trials, monkeypatch):
