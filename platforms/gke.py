@@ -194,25 +194,26 @@ def deploy(stack: Stack) -> Handoff:
         ),
         opts=in_cluster,
     )
+    spec = ServerSpec(
+        size=stack.size,
+        engine=stack.server.engine,
+        host="0.0.0.0",  # noqa: S104
+        port=SERVER_PORT,
+        names=(*host_names(SERVICE, SERVING), "localhost", "127.0.0.1"),
+        artifact_access=stack.artifacts.access,
+        auth=stack.access.auth,
+        login=stack.access.login or LoginSettings(),
+    )
     server = TrackingServer(
         "mlflow",
         TrackingServerArgs(
             namespace=serving.name,
             service=SERVICE,
-            spec=ServerSpec(
-                size=stack.size,
-                engine=stack.server.engine,
-                host="0.0.0.0",  # noqa: S104
-                port=SERVER_PORT,
-                names=(*host_names(SERVICE, SERVING), "localhost", "127.0.0.1"),
-                artifact_access=stack.artifacts.access,
-                auth=stack.access.auth,
-                login=stack.access.login or LoginSettings(),
-            ),
+            spec=spec,
             image=migration.image,
             backend_url=database.runtime_url,
             artifacts_url=artifacts.url,
-            credentials=ServerSpec.login_secrets(login.password, login.key) if login else {},
+            credentials=spec.login_secrets(login.password, login.key) if login else {},
             account="tracking",
             annotations=acting_as(identities.tracking, SERVING, "tracking"),
             sidecars=[sql_proxy(database.connection_name, iam_login=stack.database.login == "iam")],

@@ -121,31 +121,28 @@ def deploy(stack: Stack) -> Handoff:
         ),
         opts=in_cluster,
     )
+    spec = ServerSpec(
+        size=stack.size,
+        engine=stack.server.engine,
+        host="0.0.0.0",  # noqa: S104
+        port=SERVER_PORT,
+        names=(*host_names(SERVICE, stack.namespaces.serving), "localhost", "127.0.0.1"),
+        auth=stack.access.auth,
+        login=stack.access.login or LoginSettings(),
+    )
     server = TrackingServer(
         NAME,
         TrackingServerArgs(
             namespace=serving,
             service=SERVICE,
-            spec=ServerSpec(
-                size=stack.size,
-                engine=stack.server.engine,
-                host="0.0.0.0",  # noqa: S104
-                port=SERVER_PORT,
-                names=(
-                    *host_names(SERVICE, stack.namespaces.serving),
-                    "localhost",
-                    "127.0.0.1",
-                ),
-                auth=stack.access.auth,
-                login=stack.access.login or LoginSettings(),
-            ),
+            spec=spec,
             image=migration.image,
             backend_url=database.runtime_url,
             artifacts_url=artifacts.url,
             settings=artifacts.settings,
             credentials={
                 **artifacts.credentials,
-                **(ServerSpec.login_secrets(login.password, login.key) if login else {}),
+                **(spec.login_secrets(login.password, login.key) if login else {}),
             },
             files=artifacts.files,
             account="tracking",

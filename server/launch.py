@@ -96,9 +96,11 @@ def main() -> None:
         if f"--app-name={APP}" in sys.argv:
             file = write_config_file()
             try:
-                import_module("mlflow.server.auth")
+                login = import_module("mlflow.server.auth")
             finally:
                 file.unlink()
+            # The migration has made the admin, whose password is no business of a server's.
+            vars(login)["create_admin_user"] = lambda *_: None
     cli(["server", *sys.argv[1:]], prog_name="mlflow")
 
 

@@ -260,13 +260,14 @@ class ServerSpec:
             contract.CACHE_SECONDS: str(self.login.cache_seconds),
         }
 
-    @staticmethod
-    def login_secrets(password: T, key: T) -> dict[str, T | str]:
-        """The first password of `ADMIN`, and what pages are signed with: any long text.
+    def login_secrets(self, password: T, key: T) -> dict[str, T]:
+        """What pages are signed with: any long text, the same for every replica.
 
-        MLflow refuses passwords of less than twelve characters. Every replica has the same key.
+        Plain MLflow is also told the first password of `ADMIN`, of twelve characters or more: it
+        does not start without it where somebody has deleted that user.
         """
-        return {contract.ADMIN_PASSWORD: password, contract.KEY: key}
+        first = {contract.ADMIN_PASSWORD: password} if self.engine == "stock" else {}
+        return {**first, contract.KEY: key}
 
     def stores(self, backend: T, artifacts: T) -> dict[str, T]:
         """Where the runs and the artifacts are, under the names that MLflow reads.

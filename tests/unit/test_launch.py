@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import mlflow.server
 import pytest
 import uvicorn
-from mlflow.server import handlers
+from mlflow.server import auth, handlers
 from mlflow.utils import proto_json_utils
 from uvicorn import _subprocess
 
@@ -49,6 +49,12 @@ def test_mlflow_writes_its_answers_by_one_function_of_its_handlers():
     assert [list(each) for each in parameters] == [
         ["message", "pretty", "convert_int64_to_number"]
     ] * 2
+
+
+def test_mlflow_makes_the_admin_by_one_function():
+    source = inspect.getsource(auth.bootstrap_admin_user)
+
+    assert source.count("create_admin_user(auth_config.admin_username") == 1
 
 
 def test_both_apps_of_mlflow_are_served_as_ours():

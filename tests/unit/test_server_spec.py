@@ -61,12 +61,16 @@ def test_what_a_login_is_set_to_reaches_only_servers_that_have_one():
     assert more == {"LOGIN_DEFAULT_PERMISSION": "EDIT", "LOGIN_CACHE_SECONDS": "0"}
 
 
-def test_mlflow_reads_both_secrets_of_a_login():
+def test_mlflow_reads_the_secrets_of_a_login_and_only_its_own_program_has_the_admins():
     import mlflow.environment_variables as known
 
-    secrets = ServerSpec.login_secrets("a password", "a key")
-    assert set(secrets) <= set(dir(known))
-    assert list(secrets.values()) == ["a password", "a key"]
+    secrets = {
+        engine: spec(auth="basic", engine=engine).login_secrets("a password", "a key")
+        for engine in ("tuned", "stock")
+    }
+    assert list(secrets["tuned"].values()) == ["a key"]
+    assert list(secrets["stock"].values()) == ["a password", "a key"]
+    assert set(secrets["stock"]) <= set(dir(known))
 
 
 def test_the_budget_counts_the_pool_that_plain_mlflow_opens_for_logins():

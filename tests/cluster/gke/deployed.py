@@ -82,9 +82,10 @@ class Deployed:
     def scientist(self) -> tuple[str, str]:
         """A user who is no admin, and the password; a Secret beside training Jobs has both."""
         user, password = "dora", secrets.token_urlsafe(16)
+        admin = self.stack.outputs("--show-secrets")["adminPassword"]
         program = Path(__file__).with_name("create_user.py").read_text()
         pod = f"exec --stdin {self.pods()[0]['metadata']['name']} --container={SERVER} --".split()
-        self.kubectl(*pod, "python", "-c", program, user, stdin=password)
+        self.kubectl(*pod, "python", "-c", program, user, stdin=f"{admin}\n{password}")
         known = f"MLFLOW_TRACKING_USERNAME={user}\nMLFLOW_TRACKING_PASSWORD={password}\n"
         # As docs/access.md says it, by somebody in `access.people`.
         made = f"create secret generic {LOGIN} --from-env-file=/dev/stdin --as={PERSON}".split()
