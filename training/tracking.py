@@ -23,14 +23,14 @@ from unusable import Unusable
 TERMINATED = 128 + signal.SIGTERM
 INTERRUPTED = 128 + signal.SIGINT
 
-OPENING_SECONDS = 10
-"""How long a run that is just being made may take; a Spot machine leaves about 25 seconds."""
+CHANGING_SECONDS = 10
+"""How long a run that is just being made or ended may take; a Spot machine leaves about 25."""
 
 _open: list[str] = []
 """Runs that are not over, the outermost first."""
 
-_opening = threading.Lock()
-"""Held from before a run is made until `_open` has it. Once all runs are ended none is made."""
+_changing = threading.Lock()
+"""Held from before a run is made or ended until `_open` tells so. Who ends all keeps it."""
 
 
 class Stopped(Exception):
@@ -69,7 +69,7 @@ def run(name: str, params: Mapping[str, Any], run_id: str | None = None) -> Iter
     launcher = os.environ.get("MLFLOW_RUN_ID")
     fresh = run_id is None and launcher is None
     client = MlflowClient()
-    with _opening:
+    with _changing:
         active = mlflow.start_run(run_id=run_id, run_name=name if fresh else None)
         shared = launcher if launcher != active.info.run_id else None
         _open.extend(filter(None, (shared, active.info.run_id)))
@@ -94,7 +94,7 @@ def child(parent: ActiveRun, number: int, params: Mapping[str, Any]) -> Iterator
     Three requests in all, so that a search of thousands of trials does not drown the server.
     """
     client = MlflowClient()
-    with _opening:
+    with _changing:
         opened = client.create_run(
             parent.info.experiment_id,
             run_name=f"trial-{number}",
@@ -150,20 +150,25 @@ def _terminate(client: MlflowClient, run_id: str) -> Callable[[str], None]:
 
 @contextmanager
 def _ending(run_id: str, end: Callable[[str], None]) -> Iterator[None]:
+    def ended(status: str, **tags: str) -> None:
+        with _changing:
+            try:
+                for key, value in tags.items():
+                    MlflowClient().set_tag(run_id, key, value)
+                end(status)
+            finally:
+                _open.remove(run_id)
+
     try:
         yield
     except (KeyboardInterrupt, Stopped) as stop:
-        MlflowClient().set_tag(run_id, "stopped", str(stop) or "Ctrl-C")
-        end("KILLED")
+        ended("KILLED", stopped=str(stop) or "Ctrl-C")
         raise
     except BaseException as error:
-        MlflowClient().set_tag(run_id, "failure", f"{type(error).__name__}: {error}"[:1000])
-        end("FAILED")
+        ended("FAILED", failure=f"{type(error).__name__}: {error}"[:1000])
         raise
     else:
-        end("FINISHED")
-    finally:
-        _open.remove(run_id)
+        ended("FINISHED")
 
 
 def _end_runs_on_sigterm() -> None:
@@ -184,7 +189,7 @@ def _watch(reader: int) -> None:
     while os.read(reader, 1)[0] != signal.SIGTERM:
         pass
     client = MlflowClient()
-    _opening.acquire(timeout=OPENING_SECONDS)
+    _changing.acquire(timeout=CHANGING_SECONDS)
     try:
         for run_id in reversed(_open):
             client.set_tag(

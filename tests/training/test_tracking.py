@@ -37,3 +37,37 @@ def test_a_run_that_was_just_being_made_is_killed_with_the_others(tmp_path, star
 
     assert process.wait() == 143, process.stdout.read()
     assert [run.info.status for run in runs()] == ["KILLED", "KILLED"]
+
+
+ENDING = """
+import os, signal, time
+from mlflow import MlflowClient
+import tracking
+
+end = MlflowClient.set_terminated
+
+def taken_back(*args, **named):
+    MlflowClient.set_terminated = end
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(1)  # the request's way there
+    end(*args, **named)
+
+def work():
+    with tracking.run("hyperopt", {}) as run:
+        MlflowClient.set_terminated = taken_back
+        with tracking.child(run, 1, {}):
+            pass
+        time.sleep(60)
+
+tracking.main(work)
+"""
+
+
+def test_a_run_that_was_just_being_ended_is_no_longer_killed(tmp_path, start, runs):
+    (tmp_path / "ending.py").write_text(ENDING)
+    process = start(tmp_path / "ending.py", PYTHONPATH=str(Path(tracking.__file__).parent))
+
+    assert process.wait() == 143, process.stdout.read()
+    parent, child = runs()
+    assert (parent.info.status, child.info.status) == ("KILLED", "FINISHED")
+    assert "stopped" not in child.data.tags
