@@ -74,12 +74,16 @@ def test_its_plots_lie_beside_it(stack, forest):
     assert files >= PLOTS
 
 
-def test_the_page_shows_the_run_its_model_and_its_plots(stack, forest, page):
+def test_the_page_shows_the_run_what_it_logged_its_model_and_its_plots(stack, forest, page):
     run = f"{stack.uri}/#/experiments/{forest.info.experiment_id}/runs/{forest.info.run_id}"
-    shown = page(run) + page(f"{run}/artifacts/plots/roc.png")
+    overview = page(run)
+    shown = overview + page(f"{run}/artifacts/plots/roc.png")
+    logged = forest.data.metrics | forest.data.params
+    parts = ("baseline_accuracy", "n_estimators")
 
-    assert forest.info.run_name in shown
-    assert "baseline_accuracy" in shown
+    assert forest.info.run_name in overview
+    assert [name for name in parts if name not in overview] == []
+    assert [name for name in parts if f">{logged[name]}<" not in overview] == []
     assert ">model<" in shown
     assert [plot for plot in PLOTS if plot not in shown] == []
 
