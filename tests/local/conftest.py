@@ -11,8 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from server.auth.contract import ADMIN_PASSWORD
+from server.migration_contract import INSTANCE
+from server.spec import MIGRATION_CONNECTIONS
 from tools import pulumi_cli
 
+from .databases import equal_databases
+from .migrations import CONNECTION_NAME, PASSWORD, environment
+from .migrations import run as run_migration
+from .roles import Postgres, postgres_with_roles
 from .stack import Stack
 
 # Our tests ask when an answer is due; a client that tries again for a minute would hide a failure.
@@ -72,7 +79,8 @@ def new_stack(cli: Path) -> Callable[[str], Stack]:
         try:
             yield stack
         finally:
-            stack.destroy()
+            if stack.processes():
+                stack.destroy()
             left = stack.processes()
             for process in left:
                 process.kill()
@@ -95,9 +103,44 @@ def run(stack) -> LoggedRun:
     return LoggedRun.log(stack.uri)
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Callable[[str], str]:
-    """Return what a page shows once its scripts have run."""
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory) -> Iterator[Postgres]:
+    """One for all that needs the roles of Cloud SQL, each with databases of its own."""
+    with postgres_with_roles(tmp_path_factory.mktemp("postgres")) as postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres) -> str:
+    """A database to copy, that was empty and has been migrated once, by a process of its own.
+
+    Postgres refuses it more connections than the budget sets aside for a migration, and it has
+    no credentials to ask for a backup: there is nothing yet to back up.
+    """
+    name: str = postgres.create()
+    told = {INSTANCE: CONNECTION_NAME, ADMIN_PASSWORD: PASSWORD}
+    postgres.execute(name, f"ALTER ROLE owner CONNECTION LIMIT {MIGRATION_CONNECTIONS}")
+    done = run_migration(environment(postgres, name, **told))
+    postgres.execute(name, "ALTER ROLE owner CONNECTION LIMIT -1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return name
+
+
+@pytest.fixture(scope="session")
+def equal() -> Iterator[dict[str, str]]:
+    """URLs of three equal databases with MLflow's schema, by what they are for."""
+    names = ["lost", "stock", "tuned"]
+    with equal_databases(names, durable=False) as urls:
+        yield dict(zip(names, urls, strict=True))
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory) -> Callable[[str], str]:
+    """Return what a page shows once its scripts have run.
+
+    The browser keeps what it has made of the scripts, which are megabytes.
+    """
+    profile = tmp_path_factory.mktemp("browser")
     if BROWSER is None and not os.environ.get("CI"):
         pytest.skip("no chromium or google-chrome on PATH")
 
@@ -113,7 +156,7 @@ def page(tmp_path: Path) -> Callable[[str], str]:
                 "--disable-background-networking",
                 "--disable-component-update",
                 "--disable-sync",
-                f"--user-data-dir={tmp_path}",
+                f"--user-data-dir={profile}",
                 "--virtual-time-budget=60000",
                 "--dump-dom",
                 url,

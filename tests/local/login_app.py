@@ -111,9 +111,9 @@ async def ask(app: Any, number: int, request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def serve(asking: socket.socket) -> None:
-    """Answer until nobody asks any more."""
-    with asking.makefile("rw") as lines, asyncio.Runner() as runner:
+async def serve(asking: socket.socket) -> None:
+    """Answer until nobody asks any more, one after the other."""
+    with asking.makefile("rw") as lines:
 
         def say(something: Any) -> None:
             print(json.dumps(something), file=lines, flush=True)
@@ -124,7 +124,7 @@ def serve(asking: socket.socket) -> None:
         logging.disable()
         say(routes(getattr(getattr(app, "_app", app), "_native", app)))
         for number, line in enumerate(lines):
-            say(runner.run(ask(app, number, json.loads(line))))
+            say(await ask(app, number, json.loads(line)))
 
 
 def main() -> None:
@@ -135,8 +135,9 @@ def main() -> None:
             for other in sockets:
                 if other is not mine:
                     other.close()
-            serve(mine)
-            return
+            asyncio.run(serve(mine))
+            # To take down all of MLflow takes seconds, and nobody waits for anything of it.
+            os._exit(0)
     for each in sockets:
         each.close()
     for _ in sockets:

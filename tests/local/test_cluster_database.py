@@ -1,7 +1,9 @@
 """The database's pod, its containers run one after the other as the kubelet would."""
 
 import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,13 +31,7 @@ def programs(request: pytest.FixtureRequest) -> Path:
     return package.folder(PACKAGE) / request.param / "bin"
 
 
-@pytest.fixture
-def port() -> int:
-    return free_port()
-
-
-@pytest.fixture
-def pod(tmp_path: Path, programs: Path, port: int) -> Pod:
+def new_pod(folder: Path, programs: Path, port: int) -> Pod:
     args = PostgresArgs(
         namespace="mlflow",
         settings=PostgresSettings(),
@@ -48,17 +44,17 @@ def pod(tmp_path: Path, programs: Path, port: int) -> Pod:
     spec = record.one("kubernetes:apps/v1:StatefulSet").inputs["spec"]["template"]["spec"]
     pod = Pod(
         spec,
-        tmp_path,
+        folder,
         programs,
         {
-            postgres.DATA: f"{tmp_path}/data",
-            postgres.CONFIGURATION: f"{tmp_path}/configuration",
-            postgres.SECRETS: f"{tmp_path}/secrets",
-            "'/tmp'": f"'{tmp_path}/run'",
+            postgres.DATA: f"{folder}/data",
+            postgres.CONFIGURATION: f"{folder}/configuration",
+            postgres.SECRETS: f"{folder}/secrets",
+            "'/tmp'": f"'{folder}/run'",
             f"'{postgres.PORT}'": f"'{port}'",
         },
     )
-    pod.make("/data", f"{tmp_path}/run")
+    pod.make("/data", f"{folder}/run")
     files = record.one("kubernetes:core/v1:ConfigMap").inputs["data"]
     for name, content in files.items():
         pod.write(f"{postgres.CONFIGURATION}/{name}", content)
@@ -93,12 +89,57 @@ class Database:
         return self.running
 
 
+@contextmanager
+def stopped_in_the_end(database: Database) -> Iterator[Database]:
+    try:
+        yield database
+    finally:
+        if database.running:
+            database.running.stop(signal.SIGQUIT)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, programs: Path) -> Path:
+    """What a first start leaves on a volume. To make it takes the most of a start."""
+    pod = new_pod(tmp_path_factory.mktemp("files"), programs, free_port())
+    (prepare,) = pod.spec["initContainers"]
+    pod.run(prepare)
+    return pod.folder / "data" / "postgres"
+
+
+def copy(files: Path, database: Database) -> Database:
+    subprocess.run(["cp", "-Rp", files, database.pod.folder / "data"], check=True)
+    return database
+
+
+@pytest.fixture(scope="module")
+def running(
+    tmp_path_factory: pytest.TempPathFactory, programs: Path, files: Path
+) -> Iterator[Database]:
+    """One for all that change nothing of it."""
+    port = free_port()
+    pod = new_pod(tmp_path_factory.mktemp("running"), programs, port)
+    with stopped_in_the_end(Database(pod, port)) as database:
+        copy(files, database).start()
+        yield database
+
+
 @pytest.fixture
-def started(pod: Pod, port: int) -> Iterator[Database]:
-    database = Database(pod, port)
-    yield database
-    if database.running:
-        database.running.stop(signal.SIGQUIT)
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def empty(tmp_path: Path, programs: Path, port: int) -> Iterator[Database]:
+    """One whose volume holds nothing."""
+    with stopped_in_the_end(Database(new_pod(tmp_path, programs, port), port)) as database:
+        yield database
+
+
+@pytest.fixture
+def started(empty: Database, files: Path) -> Database:
+    """One whose pod has been started before."""
+    return copy(files, empty)
 
 
 def execute(port: int, role: str, *statements: str) -> list[tuple[object, ...]]:
@@ -108,14 +149,12 @@ def execute(port: int, role: str, *statements: str) -> list[tuple[object, ...]]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def test_the_owner_makes_tables_and_the_servers_role_does_not(started, port):
-    started.start()
-
-    execute(port, postgres.OWNER, "CREATE TABLE runs (name text)")
+def test_the_owner_makes_tables_and_the_servers_role_does_not(running):
+    execute(running.port, postgres.OWNER, "CREATE TABLE runs (name text)")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        execute(port, postgres.RUNTIME, "CREATE TABLE mine (name text)")
+        execute(running.port, postgres.RUNTIME, "CREATE TABLE mine (name text)")
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        execute(port, postgres.RUNTIME, "SELECT * FROM runs")
+        execute(running.port, postgres.RUNTIME, "SELECT * FROM runs")
 
 
 @pytest.mark.parametrize(
@@ -126,11 +165,9 @@ def test_the_owner_makes_tables_and_the_servers_role_does_not(started, port):
         (postgres.RUNTIME, PASSWORDS[postgres.RUNTIME], "postgres"),
     ],
 )
-def test_nobody_else_logs_in_over_the_network(started, port, role, password, database):
-    started.start()
-
+def test_nobody_else_logs_in_over_the_network(running, role, password, database):
     with pytest.raises(psycopg2.OperationalError):
-        connect(port, role, password, database)
+        connect(running.port, role, password, database)
 
 
 def test_a_killed_pod_finds_every_row_again(started, port):
@@ -155,9 +192,8 @@ def test_what_stops_the_container_ends_open_connections(started, port):
         idle.cursor().execute("SELECT 1")
 
 
-def test_new_passwords_hold_after_a_restart(started, pod, port):
-    started.start().stop(signal.SIGINT)
-    pod.write(f"{postgres.SECRETS}/{postgres.OWNER}", "another-owner")
+def test_new_passwords_hold_after_a_restart(started, port):
+    started.pod.write(f"{postgres.SECRETS}/{postgres.OWNER}", "another-owner")
 
     started.start("another-owner")
 
@@ -165,18 +201,17 @@ def test_new_passwords_hold_after_a_restart(started, pod, port):
         connect(port, postgres.OWNER)
 
 
-def test_a_broken_off_first_start_begins_anew(started, pod, port):
-    pod.make(f"{postgres.DATA}/postgres.attempt")
-    attempt = pod.folder / "data/postgres.attempt"
+def test_a_broken_off_first_start_begins_anew(empty):
+    empty.pod.make(f"{postgres.DATA}/postgres.attempt")
+    attempt = empty.pod.folder / "data/postgres.attempt"
     (attempt / "PG_VERSION").write_text("9")
 
-    started.start()
+    empty.start()
 
     assert not attempt.exists()
 
 
-def test_files_of_another_version_are_left_alone_with_the_reason(started, pod, tmp_path):
-    started.start().stop(signal.SIGINT)
+def test_files_of_another_version_are_left_alone_with_the_reason(started, tmp_path):
     version = tmp_path / "data/postgres/PG_VERSION"
     version.write_text("15\n")
 
@@ -185,13 +220,13 @@ def test_files_of_another_version_are_left_alone_with_the_reason(started, pod, t
     assert "Set database.version to 15 again" in str(refused.value)
 
 
-def test_no_password_is_in_the_log_or_among_the_arguments(started, pod, port, tmp_path):
-    running = started.start()
+def test_no_password_is_in_the_log_or_among_the_arguments(empty, port):
+    running = empty.start()
     arguments = " ".join(psutil.Process(running.process.pid).cmdline())
     with pytest.raises(psycopg2.Error):
         execute(port, postgres.OWNER, "ALTER ROLE nobody_here PASSWORD 'hunter2'")
     running.stop(signal.SIGINT)
-    said = "".join(log.read_text() for log in pod.folder.glob("log-*"))
+    said = "".join(log.read_text() for log in empty.pod.folder.glob("log-*"))
 
     assert "nobody_here" in said, "an empty search proves nothing"
     for secret in (*PASSWORDS.values(), "hunter2"):

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from server.launch import TIMEOUTS
 from server.store.postgres import PostgresStore
 
-from .databases import ARTIFACTS, equal_databases
+from .databases import ARTIFACTS
 
 CALLS: dict[str, Callable[[PostgresStore, str], Any]] = {
     "log_metric": lambda store, run: store.log_metric(run, Metric("loss", 0.5, 1, 1)),
@@ -32,9 +32,8 @@ CALLS: dict[str, Callable[[PostgresStore, str], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with equal_databases(["lost"], durable=False) as (url,):
-        yield url
+def url(equal) -> str:
+    return str(equal["lost"])
 
 
 @pytest.fixture

@@ -1,12 +1,8 @@
 """The schema migration against a real Postgres, with the roles that Cloud SQL would have."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,15 +22,12 @@ from sqlalchemy.exc import ProgrammingError
 
 from server import backup, migration
 from server.auth.contract import ADMIN, ADMIN_PASSWORD
-from server.migration_contract import INSTANCE, OWNER_URL, RUNTIME_ROLE
-from server.spec import MIGRATION_CONNECTIONS
+from server.migration_contract import INSTANCE, RUNTIME_ROLE
 
-from .roles import RUNTIME, postgres_with_roles
+from .migrations import CONNECTION_NAME, PASSWORD, at_once, environment
+from .roles import RUNTIME
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(mlflow.__file__).parent / "store" / "db_migrations"
-PASSWORD = "correct horse battery"
-CONNECTION_NAME = "project:europe-west4:mlflow-1a2b"
 
 
 def revisions() -> ScriptDirectory:
@@ -47,12 +40,6 @@ def head() -> str:
 
 def one_before_head() -> str:
     return str(revisions().get_revision(head()).down_revision)
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
-    with postgres_with_roles(tmp_path_factory.mktemp("postgres")) as postgres:
-        yield postgres
 
 
 @pytest.fixture(scope="module")
@@ -74,37 +61,9 @@ def old(postgres, outdated):
 
 
 @pytest.fixture(scope="module")
-def current(postgres):
-    """A database that was empty and has been migrated once, by a process of its own.
-
-    Postgres refuses it more connections than the budget sets aside for a migration, and it has
-    no credentials to ask for a backup: there is nothing yet to back up.
-    """
-    name = postgres.create()
-    postgres.execute(name, f"ALTER ROLE owner CONNECTION LIMIT {MIGRATION_CONNECTIONS}")
-    migrated = run(postgres, name, **{INSTANCE: CONNECTION_NAME, ADMIN_PASSWORD: PASSWORD})
-    postgres.execute(name, "ALTER ROLE owner CONNECTION LIMIT -1")
-    assert migrated.returncode == 0, migrated.stdout + migrated.stderr
-    return name
-
-
-def environment(postgres, database, **changes):
-    return {
-        OWNER_URL: postgres.url(database, "owner"),
-        RUNTIME_ROLE: RUNTIME,
-        **changes,
-    }
-
-
-def run(postgres, database, **changes):
-    return subprocess.run(
-        [sys.executable, "-m", "server.migration"],
-        cwd=ROOT,
-        env=os.environ | environment(postgres, database, **changes),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def current(postgres, migrated):
+    """A database that was empty, as a process of its own has left it."""
+    return postgres.create(template=migrated)
 
 
 @dataclass
@@ -181,7 +140,11 @@ def test_an_empty_database_gets_the_schema_of_the_installed_mlflow(postgres, cur
     assert postgres.revision(current) == head()
 
 
-def test_a_second_run_finds_the_schema_current_and_changes_nothing(postgres, current):
+def test_a_second_run_finds_the_schema_current_and_changes_nothing(
+    postgres, current, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+
     def state():
         return [
             postgres.execute(current, "SELECT oid FROM pg_class ORDER BY oid"),
@@ -190,21 +153,19 @@ def test_a_second_run_finds_the_schema_current_and_changes_nothing(postgres, cur
 
     before = state()
 
-    again = run(postgres, current, **{ADMIN_PASSWORD: "another long password"})
+    main(monkeypatch, postgres, current, **{ADMIN_PASSWORD: "another long password"})
 
-    assert again.returncode == 0
-    assert f"The schema is current ({head()}, " in again.stdout
+    assert f"The schema is current ({head()}, " in caplog.text
     assert state() == before
 
 
-def test_runs_at_the_same_time_all_succeed_and_one_of_them_migrates(postgres, old):
-    login = {ADMIN_PASSWORD: PASSWORD}
-    with ThreadPoolExecutor() as pool:
-        runs = list(pool.map(lambda _: run(postgres, old, **login), range(3)))
+def test_runs_at_the_same_time_all_succeed_and_one_of_them_migrates(postgres, old, tmp_path):
+    told = environment(postgres, old, **{ADMIN_PASSWORD: PASSWORD})
+    runs = at_once(told, [tmp_path / str(number) for number in range(3)])
 
-    assert [r.returncode for r in runs] == [0] * 3, [r.stdout + r.stderr for r in runs]
-    assert sum("Upgraded to" in r.stdout for r in runs) == 1
-    assert sum("The schema is current" in r.stdout for r in runs) == 2
+    assert [status for status, _ in runs] == [0] * 3, runs
+    assert sum("Upgraded to" in said for _, said in runs) == 1
+    assert sum("The schema is current" in said for _, said in runs) == 2
     assert postgres.execute(old, "SELECT username, is_admin FROM users") == [(ADMIN, True)]
 
 
@@ -355,19 +316,18 @@ def test_a_database_of_a_newer_mlflow_is_refused_untouched(
     assert cloud_sql.asked == []
 
 
-def test_a_database_that_answers_late_is_waited_for(postgres, monkeypatch, caplog):
+def test_a_database_that_answers_late_is_waited_for(postgres, old, monkeypatch, caplog):
     caplog.set_level("INFO")
-    late = postgres.create()
-    postgres.execute("postgres", f"ALTER DATABASE {late} ALLOW_CONNECTIONS false")
+    postgres.execute("postgres", f"ALTER DATABASE {old} ALLOW_CONNECTIONS false")
 
     def open_it(_seconds):
-        postgres.execute("postgres", f"ALTER DATABASE {late} ALLOW_CONNECTIONS true")
+        postgres.execute("postgres", f"ALTER DATABASE {old} ALLOW_CONNECTIONS true")
 
     monkeypatch.setattr(migration.time, "sleep", open_it)
-    main(monkeypatch, postgres, late)
+    main(monkeypatch, postgres, old)
 
     assert "The database cannot be reached yet" in caplog.text
-    assert postgres.revision(late) == head()
+    assert postgres.revision(old) == head()
 
 
 def test_a_database_that_never_answers_ends_it_with_the_databases_own_words(

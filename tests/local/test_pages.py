@@ -5,12 +5,3 @@ def test_the_experiment_page_lists_the_run_by_the_other_name_of_this_machine_too
     shown = page(f"http://localhost:{stack.ports['server']}/#/experiments/{run.experiment}/runs")
 
     assert run.name in shown
-
-
-def test_the_run_page_shows_its_metric_and_parameter(stack, run, page):
-    shown = page(f"{stack.uri}/#/experiments/{run.experiment}/runs/{run.id}")
-
-    assert run.name in shown
-    assert "accuracy" in shown
-    assert "0.875" in shown
-    assert "depth" in shown

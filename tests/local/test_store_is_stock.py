@@ -34,7 +34,7 @@ from sqlalchemy import text
 
 from server.store.postgres import PostgresStore
 
-from .databases import ARTIFACTS, equal_databases
+from .databases import ARTIFACTS
 from .two_stores import TwoStores, identifier
 
 SEED = int(os.environ.get("STORE_SEED", "20261125"))
@@ -44,15 +44,9 @@ SEQUENCE = 50
 
 
 @pytest.fixture(scope="module")
-def databases() -> Iterator[list[str]]:
-    with equal_databases(["stock", "tuned"], durable=False) as urls:
-        yield urls
-
-
-@pytest.fixture(scope="module")
-def stores(databases) -> Iterator[TwoStores]:
+def stores(equal) -> Iterator[TwoStores]:
     both = TwoStores(
-        SqlAlchemyStore(databases[0], ARTIFACTS), PostgresStore(databases[1], ARTIFACTS)
+        SqlAlchemyStore(equal["stock"], ARTIFACTS), PostgresStore(equal["tuned"], ARTIFACTS)
     )
     yield both
     both.stock._dispose_engine()
@@ -523,13 +517,13 @@ def work(store: Any, run: str, writer: int) -> None:
         store.set_tag(run, RunTag(f"{writer}", str(step)))
 
 
-def test_writers_at_once_leave_what_they_leave_one_after_the_other(databases, stores, experiment):
+def test_writers_at_once_leave_what_they_leave_one_after_the_other(equal, stores, experiment):
     """Also beside MLflow's own store, as while servers are replaced."""
     for name in ("alone", "mixed"):
         stores.call("create_run", experiment, "me", 1, [], name)
     found = stores.stock.search_runs([experiment], "", ViewType.ALL)
     runs = {run.info.run_name: run.info.run_id for run in found}
-    beside = Patient(SqlAlchemyStore(databases[1], ARTIFACTS))
+    beside = Patient(SqlAlchemyStore(equal["tuned"], ARTIFACTS))
 
     with ThreadPoolExecutor(WRITERS) as threads:
         for name, others in (("alone", stores.tuned), ("mixed", beside)):
