@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from server.migration_contract import OWNER_URL, RUNTIME_ROLE
+from tools.project import ROOT
 
 from .roles import RUNTIME, Postgres
 
-ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"
 CONNECTION_NAME = "project:europe-west4:mlflow-1a2b"
 

@@ -15,8 +15,8 @@ import pytest
 from server.spec import CONNECTION, SIZES, ServerSpec
 from tests.local.eventually import eventually
 from tests.local.stack import free_ports
+from tools.project import ROOT
 
-ROOT = Path(__file__).parents[2]
 SPEC = ServerSpec(size=SIZES["small"], host="127.0.0.1", port=0, names=())
 APP = """\
 async def app(scope, receive, send):

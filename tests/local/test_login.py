@@ -36,13 +36,13 @@ from server.auth.ready import Ready
 from server.auth.store import RememberingStore
 from server.spec import ADMIN, SIZES, LoginSettings, ServerSpec
 from tests.awaited import awaited
+from tools.project import ROOT
 
 from .databases import ARTIFACTS
 from .login_app import HOST, quick_hash
 from .migrations import PASSWORD
 from .roles import RUNTIME
 
-ROOT = Path(__file__).parents[2]
 SEED = int(os.environ.get("LOGIN_SEED", "20261127"))
 CALLS = int(os.environ.get("LOGIN_CALLS", "300"))
 
