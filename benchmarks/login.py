@@ -36,15 +36,15 @@ from .servers import (
 USER, PASSWORD = "scientist", "correct horse battery"  # noqa: S105
 LOGIN = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 KINDS: list[Auth] = ["none", "basic"]
-TIMES = 3
-"""As many requests as in `benchmarks.server`: what is compared differs by little."""
+TURNS = 10
+"""Of short requests in a round: what is compared differs by less than the machine does from one
+second to the next."""
+
+SHORT = 10
+"""Requests in a turn, at least; what has fewer takes longer, and has one turn."""
 
 OPERATIONS = [
-    replace(
-        each,
-        count=each.count if "MB" in each.name else each.count * TIMES,
-        path=each.path.replace("bench", f"{EXPERIMENT}/{RUN}/artifacts"),
-    )
+    replace(each, path=each.path.replace("bench", f"{EXPERIMENT}/{RUN}/artifacts"))
     for each in OPERATIONS
 ]
 
@@ -88,7 +88,7 @@ def opened() -> Iterator[tuple[Server, Server]]:
 
 
 def measure(rounds: int) -> list[str]:
-    """Rows of the table: what, CPU without and with a login, and the median of their ratios."""
+    """Rows of the table: what, CPU without and with a login, and the median of the turns' ratios."""
     with opened() as servers:
         without, with_login = servers
         for server in servers:  # what is done once, such as hashing the password
@@ -97,9 +97,10 @@ def measure(rounds: int) -> list[str]:
         pairs: dict[str, list[tuple[Load, Load]]] = {each.name: [] for each in OPERATIONS}
         for number in range(rounds):
             for operation in OPERATIONS:
-                order = servers if number % 2 == 0 else reversed(servers)
-                done = {id(server): server.load(operation) for server in order}
-                pairs[operation.name].append((done[id(without)], done[id(with_login)]))
+                for turn in range(TURNS if operation.count >= SHORT else 1):
+                    order = servers if (number + turn) % 2 == 0 else reversed(servers)
+                    done = {id(server): server.load(operation) for server in order}
+                    pairs[operation.name].append((done[id(without)], done[id(with_login)]))
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
         rows = [_row(name, [(a.cpu, b.cpu) for a, b in loads]) for name, loads in pairs.items()]
         memory = (without.memory_mib(), with_login.memory_mib())

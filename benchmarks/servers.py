@@ -101,6 +101,7 @@ OPERATIONS = [
     Operation("experiments/search", "POST", f"{API}/experiments/search",
               lambda _: _json(max_results=100), 100),
     Operation("page", "GET", "/", lambda _: None, 100),
+    Operation("probe", "GET", "/health", lambda _: None, 100),
     UPLOAD,
     Operation("artifact, 100 MB down", "GET", "/api/2.0/mlflow-artifacts/artifacts/bench/file",
               lambda _: None, 1, 1),

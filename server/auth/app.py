@@ -18,9 +18,9 @@ store = RememberingStore(Memory(int(os.environ[CACHE_SECONDS])))
 Checks(store).install()
 Messages().install()
 flask_app.session_interface = Sessions()
-served = Ready(Bridge(auth.create_app(), flask_app), store.engine)
+served = Bridge(Ready(auth.create_app(), store.engine), flask_app)
 
 
-def app() -> Ready:
+def app() -> Bridge:
     """What MLflow's own is too: a function that uvicorn calls."""
     return served

@@ -4,14 +4,15 @@ Whether a request may pass is for MLflow's code to say. Before it refuses one, i
 more with nothing remembered: what another worker has allowed a moment ago is allowed here too.
 """
 
-from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 from flask import Response, g, request
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
 from mlflow.server import auth, handlers
 from mlflow.server.auth.permissions import VALID_RESOURCE_TYPES, get_permission
+from mlflow.server.auth.requirements import Requirement
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from werkzeug.datastructures import Authorization
 
@@ -36,6 +37,10 @@ WITHHOLDING = {
 """What takes out of an answer what its reader may not see, for which it reads all of it again."""
 
 
+class Refused(Exception):
+    """Nobody is known by what a request says. Its argument is the answer."""
+
+
 class Checks:
     """What MLflow's app asks in place of functions of the same names."""
 
@@ -46,6 +51,7 @@ class Checks:
         self._authenticate: Any = auth.authenticate_request
         self._native: Any = auth._find_fastapi_validator
         self._run: Any = auth._run_requirement
+        self._authorize: Any = auth.authorize
 
     def install(self) -> None:
         """Reach MLflow's app, which has yet to be made."""
@@ -56,6 +62,7 @@ class Checks:
             authenticate_request=self.authenticate_request,
             _find_fastapi_validator=self.find_native_validator,
             _run_requirement=self.run_requirement,
+            authorize=self.authorize,
         )
 
     def before_request(self) -> Response | None:
@@ -69,12 +76,23 @@ class Checks:
 
     def authenticate_request(self) -> Authorization | Response:
         """Who asks, or the answer to nobody. Each part of a check asks it anew."""
-        known: Authorization | Response | None = request.environ.get(LOGIN)
+        known: Authorization | None = request.environ.get(LOGIN)
         if known is None:
-            known = self._authenticate()
-            if isinstance(known, Authorization):
-                request.environ[LOGIN] = known
+            header = request.environ.get("HTTP_AUTHORIZATION", "")
+            try:
+                known = self._store.memory.recall(("login", self._store.sealed(header)), self._name)
+            except Refused as refused:
+                answer: Response = refused.args[0]
+                return answer
+            request.environ[LOGIN] = known
         return known
+
+    def _name(self) -> Authorization:
+        """Who asks, as MLflow finds it. The password is not kept: nobody needs it any more."""
+        found = self._authenticate()
+        if not isinstance(found, Authorization):
+            raise Refused(found)
+        return Authorization(found.type, {"username": found.username})
 
     def find_native_validator(self, path: str, method: str) -> NativeValidator | None:
         """What says whether a request to FastAPI may pass."""
@@ -104,6 +122,19 @@ class Checks:
             return None
         experiment, requirements = found
         return experiment, [*requirements]  # the caller adds to it
+
+    def authorize(
+        self, username: str, anchor: tuple[str, str], requirements: Sequence[Requirement]
+    ) -> bool:
+        """Whether somebody may do what takes these rights.
+
+        Remembered by its text: to Python the experiments 1 and 1.0 of some JSON are the same.
+        """
+        decide: Callable[[], bool] = partial(self._authorize, username, anchor, requirements)
+        if MLFLOW_ENABLE_WORKSPACES.get():  # there it also depends on the request's
+            return decide()
+        key = "may", username, f"{anchor} {requirements}"
+        return self._store.memory.recall(key, decide)
 
     def after_request(self, answer: Response) -> Response:
         """What withholds parts of an answer, where there are any to withhold."""

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
+from starlette.routing import Route
 
 PATH = "/ready"
 
@@ -17,11 +18,12 @@ QUERY = text("SELECT 1 FROM experiments, users LIMIT 1")
 
 
 class Ready:
-    """An ASGI app before another one."""
+    """An ASGI app before another one, with its routes and one more."""
 
     def __init__(self, app: Any, engine: Engine) -> None:
         self._app, self._engine = app, engine
         self._asking: asyncio.Future[bool] | None = None
+        self.routes = [Route(PATH, self), *app.routes]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer, or hand on what is not for here."""

@@ -320,7 +320,7 @@ def probe(ready: Ready) -> int:
 
 def test_a_server_whose_database_is_gone_is_not_ready(postgres, database):
     name = postgres.create(template=database)
-    ready = Ready(None, postgres.engine(name, RUNTIME))
+    ready = Ready(SimpleNamespace(routes=[]), postgres.engine(name, RUNTIME))
     assert probe(ready) == 200
 
     postgres.execute(name, f'REVOKE SELECT ON users FROM "{RUNTIME}"')  # noqa: S608

@@ -14,6 +14,7 @@ from mlflow.protos.service_pb2 import LogBatch, LogMetric, LogParam
 from mlflow.server import auth, handlers
 from mlflow.server.auth import sqlalchemy_store
 from mlflow.server.auth.config import read_auth_config
+from mlflow.server.auth.requirements import Requirement
 
 from server.auth import checks, memory
 from server.auth import store as stores
@@ -57,6 +58,36 @@ def test_an_answer_is_gone_by_for_as_long_as_it_was_said():
         seen.append(known.recall("key", ask))
 
     assert seen == [1, 1, 2, 2, 3]
+
+
+def test_what_follows_from_an_answer_is_gone_by_for_no_longer_than_that():
+    clock, ask = Clock(), Answers()
+    known = Memory(10, clock)
+
+    def conclude():
+        return known.recall("answer", ask)
+
+    seen = []
+    for clock.now in (0, 9, 9.9, 10):
+        if clock.now:
+            seen.append((known.recall("answer", ask), known.recall("conclusion", conclude)))
+        else:
+            known.recall("answer", ask)
+
+    assert seen == [(1, 1), (1, 1), (2, 2)]
+
+
+def test_what_follows_from_nothing_is_gone_by_for_as_long_as_anything():
+    clock, ask = Clock(), Answers()
+    known = Memory(10, clock)
+    known.recall("old", ask)
+
+    seen = []
+    for clock.now in (9, 18, 19):
+        known.recall("old", ask)
+        seen.append(known.recall("new", ask))
+
+    assert seen == [2, 2, 4]
 
 
 def test_without_seconds_it_is_asked_each_time():
@@ -142,7 +173,7 @@ def test_no_password_is_kept(compared):
 
     ((stored, kept),) = known._fitting
     assert stored == "hash of one"
-    assert kept not in (b"one", hashlib.sha256(b"one").digest())
+    assert kept not in (b"one", hashlib.blake2b(b"one").digest())
 
 
 class Probes:
@@ -150,7 +181,7 @@ class Probes:
 
     def __init__(self, monkeypatch):
         self.asked = 0
-        self.ready = Ready(None, None)
+        self.ready = Ready(SimpleNamespace(routes=[]), None)
         monkeypatch.setattr(self.ready, "_answers", self.answer)
 
     def answer(self):
@@ -210,20 +241,19 @@ def test_nobody_else_may_read_the_file(config_file):
     assert stat.S_IMODE(config_file.stat().st_mode) == 0o600
 
 
-class Store:
-    """Counts how often it had to forget."""
+class Counting(Memory):
+    """How often it had to forget."""
 
-    def __init__(self):
-        self.memory = self
-        self.forgotten = 0
+    forgotten = 0
 
     def forget(self):
+        super().forget()
         self.forgotten += 1
 
 
 @pytest.fixture
 def store():
-    return Store()
+    return RememberingStore(Counting(10))
 
 
 @pytest.fixture
@@ -243,7 +273,7 @@ def test_nobody_is_refused_for_what_is_only_remembered(monkeypatch, store, asked
     monkeypatch.setattr(auth, "_before_request", lambda: refusals.pop(0))
 
     assert Checks(store).before_request() is None
-    assert store.forgotten == 1
+    assert store.memory.forgotten == 1
 
 
 def test_whoever_has_no_right_is_refused_all_the_same(monkeypatch, store, asked):
@@ -267,6 +297,65 @@ def test_who_asks_is_found_once_in_a_request(monkeypatch, store, app):
         with app.test_request_context("/", auth=(name, "secret")):
             assert [ask().username for _ in range(3)] == [name] * 3
     assert len(logins) == 2
+
+
+def test_who_has_logged_in_is_known_by_the_same_header_until_something_is_written(
+    monkeypatch, store, app
+):
+    logins = []
+    monkeypatch.setattr(
+        auth, "authenticate_request", lambda: logins.append(1) or request.authorization
+    )
+    ask = Checks(store).authenticate_request
+
+    for password in ("right", "right", "new", "right"):
+        with app.test_request_context("/", auth=("me", password)):
+            assert ask().username == "me"
+    assert len(logins) == 2
+
+    store.memory.forget()
+    with app.test_request_context("/", auth=("me", "right")):
+        ask()
+    assert len(logins) == 3
+
+
+def test_no_password_is_kept_of_who_has_logged_in(store, monkeypatch, asked):
+    monkeypatch.setattr(auth, "authenticate_request", lambda: asked.authorization)
+
+    assert Checks(store).authenticate_request().password is None
+
+    assert "secret" not in repr(store.memory._answers)
+    assert asked.headers["Authorization"] not in repr(store.memory._answers)
+
+
+def test_a_decision_is_gone_by_for_the_same_question_only(monkeypatch, store):
+    asked = []
+    monkeypatch.setattr(auth, "authorize", lambda *question: asked.append(question) or True)
+    authorize = Checks(store).authorize
+    anchor = ("experiment", "1")
+    questions = [
+        ("me", anchor, [Requirement("experiment", "1", "read")]),
+        ("you", anchor, [Requirement("experiment", "1", "read")]),
+        ("me", anchor, [Requirement("experiment", "1", "update")]),
+        ("me", anchor, [Requirement("experiment", 1, "read")]),
+        ("me", anchor, [Requirement("experiment", 1.0, "read")]),
+        ("me", ("experiment", "2"), [Requirement("experiment", "1", "read")]),
+    ]
+
+    for question in [*questions, *questions]:
+        assert authorize(*question)
+    assert asked == questions
+
+
+def test_between_workspaces_every_decision_is_made_anew(monkeypatch, store):
+    asked = []
+    monkeypatch.setattr(auth, "authorize", lambda *question: asked.append(question) or True)
+    monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
+    authorize = Checks(store).authorize
+
+    for _ in range(2):
+        authorize("me", ("experiment", "1"), [])
+    assert len(asked) == 2
 
 
 def test_that_nobody_logged_in_is_not_gone_by(monkeypatch, store, app):
@@ -401,7 +490,7 @@ def test_nobody_without_a_login_makes_it_forget(monkeypatch, store):
     monkeypatch.setattr(auth, "_before_request", lambda: SimpleNamespace(status_code=401))
 
     Checks(store).before_request()
-    assert store.forgotten == 0
+    assert store.memory.forgotten == 0
 
 
 @pytest.mark.parametrize("allowed", [True, False])
@@ -415,7 +504,7 @@ def test_a_request_to_fastapi_is_asked_for_twice_before_it_is_refused(monkeypatc
     ask = Checks(store).find_native_validator("/x", "GET")
 
     assert awaited(ask("me", None)) is allowed
-    assert store.forgotten == 1
+    assert store.memory.forgotten == 1
 
 
 def test_what_fastapi_leaves_to_flask_stays_left_to_it(monkeypatch, store):
@@ -444,6 +533,11 @@ REPLACED = {
     "_run_requirement": [
         (auth._authorize_run_id, "_run_requirement(run_id, action)"),
         (auth._validate_can_update_run_and_models, "_run_requirement("),
+    ],
+    "authorize": [
+        (auth._authorize_run_id, "return authorize("),
+        (auth._validate_can_update_run_and_models, "return authorize("),
+        (auth._authorize_create_in_experiment_as, "return authorize("),
     ],
     "authenticate_request": [
         (auth._before_request, "authorization = authenticate_request()"),
