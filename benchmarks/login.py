@@ -88,7 +88,7 @@ def opened() -> Iterator[tuple[Server, Server]]:
 
 
 def measure(rounds: int) -> list[str]:
-    """Rows of the table: what, CPU without and with a login, and the median of the turns' ratios."""
+    """Rows of the table: what, CPU without and with a login, and the median of their ratios."""
     with opened() as servers:
         without, with_login = servers
         for server in servers:  # what is done once, such as hashing the password
