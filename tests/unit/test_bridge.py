@@ -43,6 +43,7 @@ def flask():
 def bridge(flask):
     app = FastAPI()
 
+    @app.get("/health")
     @app.get("/jobs/{name}")
     async def job():
         return PlainTextResponse("FastAPI")
@@ -120,6 +121,21 @@ def test_all_that_is_sent_arrives(direct):
 
 def test_a_request_does_not_see_what_another_one_set(direct):
     assert {ask(direct, "/whoami")[1] for _ in range(50)} == {b"none"}
+
+
+def test_a_probe_asks_neither_app(direct):
+    direct._flask = None
+
+    assert ask(direct, "/health") == (200, b"OK", 1)
+
+
+def test_what_only_looks_like_a_probe_is_mlflows_to_answer(direct):
+    for header in ((b"origin", b"http://localhost"), (b"x-mlflow-workspace", b"ours")):
+        with pytest.raises(AssertionError, match="it was asked"):
+            ask(direct, "/health", headers=[header])
+    for path, method in (("/health", "POST"), ("/healthy", "GET")):
+        with pytest.raises(AssertionError, match="it was asked"):
+            ask(direct, path, method)
 
 
 def test_a_long_answer_is_never_in_memory_as_a_whole(direct, flask):
