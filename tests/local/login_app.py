@@ -51,7 +51,7 @@ def made(kind: str) -> Any:
 def routes(native: Any) -> list[list[str]]:
     """Method and path of all that either app answers."""
     flask = [(m, rule.rule) for rule in flask_app.url_map.iter_rules() for m in rule.methods or ()]
-    fast = [(m, r.path) for r in native.routes if hasattr(r, "methods") for m in r.methods]
+    fast = [(m, r.path) for r in native.routes if getattr(r, "methods", None) for m in r.methods]
     return sorted([m, path] for m, path in {*flask, *fast} if m not in ("HEAD", "OPTIONS"))
 
 
@@ -122,7 +122,7 @@ async def serve(asking: socket.socket) -> None:
         os.environ.update(environment)
         app = made(kind)
         logging.disable()
-        say(routes(getattr(getattr(app, "_app", app), "_native", app)))
+        say(routes(getattr(app, "_native", app)))
         for number, line in enumerate(lines):
             say(await ask(app, number, json.loads(line)))
 
