@@ -15,7 +15,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from server.spec import MLFLOW_VERSION
-from server.static_files import compress
+from server.static_files import PAGES, compress
 
 OURS = Path(__file__).parents[1] / "server" / "requirements.txt"
 
@@ -47,7 +47,7 @@ def installed(packages: list[str], *, compressed: bool) -> Installed:
         pip = [sys.executable, "-m", "pip", f"--python={folder}", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "--quiet", *packages], check=True)
         (site,) = Path(folder).glob("lib/python*/site-packages")
-        pages = site / "mlflow" / "server" / "js" / "build"
+        pages = site / PAGES
         if compressed:
             compress(pages)
         size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) / MIB

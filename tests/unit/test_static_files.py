@@ -1,9 +1,11 @@
 """The files of the pages, compressed."""
 
 import gzip
+from pathlib import Path
 
 import pytest
 from flask import Flask, send_from_directory
+from mlflow.server import app as mlflow_app
 
 from server import static_files
 
@@ -31,6 +33,11 @@ def client(folder):
 
     static_files.serve_compressed(app)
     return app.test_client()
+
+
+def test_what_is_compressed_is_what_mlflow_serves():
+    assert static_files.pages() == Path(mlflow_app.static_folder)
+    assert (static_files.pages() / "index.html").is_file()
 
 
 def test_only_what_gets_smaller_is_compressed(folder):
