@@ -26,7 +26,6 @@ THREADS = 40
 BLOCK_BYTES = 2**20
 """How much of an answer is sent, and held in memory, at once."""
 
-
 PROBE = "/health"
 
 ALIVE: list[Message] = [
