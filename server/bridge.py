@@ -42,11 +42,11 @@ ALIVE: list[Message] = [
     },
     {"type": "http.response.body", "body": b"OK"},
 ]
-"""What FastAPI answers to a probe, whatever host it is for. On the way it takes half of the CPU of
+"""What FastAPI answers to a probe, whatever host it is for. There that takes a third of the CPU of
 getting a run."""
 
-ELSEWHERE = b"origin"
-"""A header by which a browser says that it shows another page than one of this server's."""
+ORIGIN = b"origin"
+"""A header in which browsers say from which page a request comes."""
 
 WORKSPACE = WORKSPACE_HEADER_NAME.lower().encode()
 """A header that is refused where there are no workspaces, by a probe too."""
@@ -90,7 +90,7 @@ class Bridge:
             and not scope["path"].startswith(self._prefixes)
             # Both apps say what pages of elsewhere may do, and browsers go by FastAPI's words.
             and scope["method"] != "OPTIONS"
-            and not says(scope, ELSEWHERE)
+            and not says(scope, ORIGIN)
         )
 
 
@@ -140,7 +140,7 @@ def is_probe(scope: Message) -> bool:
         scope["type"] == "http"
         and scope["path"] == PROBE
         and scope["method"] == "GET"
-        and not says(scope, ELSEWHERE, WORKSPACE)
+        and not says(scope, ORIGIN, WORKSPACE)
     )
 
 

@@ -37,7 +37,7 @@ WITHHOLDING = {
 """What takes out of an answer what its reader may not see, for which it reads all of it again."""
 
 
-class Refused(Exception):
+class NotLoggedIn(Exception):
     """Nobody is known by what a request says. Its argument is the answer."""
 
 
@@ -81,8 +81,8 @@ class Checks:
             header = request.environ.get("HTTP_AUTHORIZATION", "")
             try:
                 known = self._store.memory.recall(("login", self._store.sealed(header)), self._name)
-            except Refused as refused:
-                answer: Response = refused.args[0]
+            except NotLoggedIn as refusal:
+                answer: Response = refusal.args[0]
                 return answer
             request.environ[LOGIN] = known
         return known
@@ -91,7 +91,7 @@ class Checks:
         """Who asks, as MLflow finds it. The password is not kept: nobody needs it any more."""
         found = self._authenticate()
         if not isinstance(found, Authorization):
-            raise Refused(found)
+            raise NotLoggedIn(found)
         return Authorization(found.type, {"username": found.username})
 
     def find_native_validator(self, path: str, method: str) -> NativeValidator | None:

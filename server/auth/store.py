@@ -81,7 +81,7 @@ class RememberingStore(SqlAlchemyStore):
         return stored != known and self._fits(stored, password)
 
     def sealed(self, secret: str) -> bytes:
-        """What a secret is known by here, and can be told from nowhere."""
+        """What a secret is remembered by: a hash, of no use without the key of this process."""
         return hashlib.blake2b(secret.encode(), key=self._key).digest()
 
     def _fits(self, stored: str, password: str) -> bool:

@@ -51,7 +51,7 @@ def made(kind: str) -> Any:
 def routes(native: Any) -> list[list[str]]:
     """Method and path of all that either app answers."""
     flask = [(m, rule.rule) for rule in flask_app.url_map.iter_rules() for m in rule.methods or ()]
-    fast = [(m, r.path) for r in native.routes if getattr(r, "methods", None) for m in r.methods]
+    fast = [(m, r.path) for r in native.routes for m in getattr(r, "methods", None) or ()]
     return sorted([m, path] for m, path in {*flask, *fast} if m not in ("HEAD", "OPTIONS"))
 
 
