@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,13 @@ class _Watch(tune.Callback):
     open: dict[str, _Open] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.first = tuning.following(self.trials)
-
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         # In the order in which they were proposed, whichever worker is there first.
+        taken = {made.number for made in self.trials} | set(self.numbers.values())
+        free = (number for number in count(1) if number not in taken)
         for known in trials:
-            self.numbers.setdefault(known.trial_id, self.first + len(self.numbers))
+            if known.trial_id not in self.numbers:
+                self.numbers[known.trial_id] = next(free)
         self.events.append(partial(self._begin, trial, self.numbers[trial.trial_id]))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
@@ -124,17 +125,23 @@ class _Watch(tune.Callback):
     def _recover(self, trial: Any, error: Exception) -> None:
         if not isinstance(error, RayActorError):
             self._fail(trial, error)
-        say("", f"trial {self.open[trial.trial_id].number} has lost its worker and is made again")
+        elif begun := self.open.get(trial.trial_id):
+            say("", f"trial {begun.number} has lost its worker and is made again")
 
     def _fail(self, trial: Any, error: Exception) -> None:
-        failed = self.open.pop(trial.trial_id)
         cause: BaseException = error
-        if isinstance(error, RayTaskError):
-            cause = error.cause
+        # Tune drops a trial whose worker dies on the way to it from the trial before.
+        dropped = isinstance(error, RayActorError) and trial.num_failures <= LOST
+        if dropped:
+            cause = Stopped("it has lost its worker, and another trial takes its place")
         elif isinstance(error, RayActorError):
-            cause = WorkerLost(f"trial {failed.number} has lost {LOST + 1} workers: {error}")
-        failed.ending.__exit__(type(cause), cause, None)
-        raise cause from error
+            cause = WorkerLost(f"a trial has lost {LOST + 1} workers, the last to: {error}")
+        elif isinstance(error, RayTaskError):
+            cause = error.cause
+        if begun := self.open.pop(trial.trial_id, None):
+            begun.ending.__exit__(type(cause), cause, None)
+        if not dropped:
+            raise cause from error
 
     def give_up(self, reason: BaseException) -> None:
         """End the runs of the trials that never will."""
@@ -170,11 +177,11 @@ def search(
     Forests that are worse than half of those before them at the same number of trees grow no
     further.
     """
-    if len(done) >= course.total:
-        return list(done)
     # cuML grows a forest in one go only.
     stops = bounds.stops() if chosen.kind == "cpu" else ()
-    watch = _Watch(course, list(done))
+    trials = list(done)
+    if len(trials) >= course.total:
+        return trials
     with scratch("ray-") as folder, machines.connected(workers, folder):
         # What ends a trial is ours to say.
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -188,30 +195,33 @@ def search(
             kind=chosen.kind,
             threads=None if machines.CLUSTER else max(1, device.cores() // workers),
         )
-        tuner = tune.Tuner(
-            tune.with_resources(make, {"cpu": 1, "gpu": int(chosen.kind == "gpu")}),
-            tune_config=tune.TuneConfig(
-                search_alg=_searcher(bounds, seed, done),
-                scheduler=_scheduler(bounds) if stops else None,
-                num_samples=course.total - len(done),
-                max_concurrent_trials=workers,
-                # A worker imports scikit-learn once, not for each trial.
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name="search",
-                storage_path=str(folder),
-                failure_config=tune.FailureConfig(max_failures=LOST),
-                callbacks=[watch],
-                verbose=0,
-            ),
-        )
-        try:
-            tuner.fit()
-        except BaseException as reason:
-            watch.give_up(reason)
-            raise
-    return watch.trials
+        # Again only where a trial was dropped: see `_Watch._fail`.
+        while len(trials) < course.total:
+            watch = _Watch(course, trials)
+            tuner = tune.Tuner(
+                tune.with_resources(make, {"cpu": 1, "gpu": int(chosen.kind == "gpu")}),
+                tune_config=tune.TuneConfig(
+                    search_alg=_searcher(bounds, seed, trials),
+                    scheduler=_scheduler(bounds) if stops else None,
+                    num_samples=course.total - len(trials),
+                    max_concurrent_trials=workers,
+                    # A worker imports scikit-learn once, not for each trial.
+                    reuse_actors=True,
+                ),
+                run_config=tune.RunConfig(
+                    name=f"after-{len(trials)}",
+                    storage_path=str(folder),
+                    failure_config=tune.FailureConfig(max_failures=LOST),
+                    callbacks=[watch],
+                    verbose=0,
+                ),
+            )
+            try:
+                tuner.fit()
+            except BaseException as reason:
+                watch.give_up(reason)
+                raise
+    return trials
 
 
 def _searcher(bounds: Bounds, seed: int, done: Sequence[Trial]) -> HyperOptSearch:

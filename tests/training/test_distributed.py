@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import nullcontext, redirect_stdout
+from contextlib import ExitStack, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mlflow.entities import Run
@@ -137,6 +138,52 @@ def test_a_fit_that_fails_fails_the_search_and_ends_the_other_trials(
         parent.data.tags["failure"],
     )
     assert {run.info.status for run in others} <= {"KILLED"}
+
+
+def test_a_worker_lost_between_two_trials_costs_neither(distributed, store, few, tmp_path, capsys):
+    lost = tmp_path / "lost"
+
+    def evaluate(learn, validate, settings, seed, stops):
+        try:
+            # Only the default forest is any good: the others are given up while they grow.
+            loss = 0.1 if settings.max_features == 0.6 else 0.4 + time.monotonic() / 1e9
+            for trees in (*stops, settings.n_estimators):
+                yield trees, scores(loss)
+        except GeneratorExit:  # the worker makes itself ready for the next trial
+            if not lost.exists():
+                lost.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise
+
+    parent, made = searched(distributed, few, 6, evaluate)
+
+    assert lost.exists()
+    assert len(made) == 6
+    trials = below(store, parent)
+    assert [run.info.status for run in trials] == ["FINISHED"] * 6
+    assert [run.info.run_name for run in trials] == [f"trial-{n}" for n in range(1, 7)]
+    assert "is made again" not in capsys.readouterr().out, "it had not begun"
+
+
+@pytest.mark.parametrize(
+    ("lost", "raised", "ends"),
+    [
+        (3, nullcontext(), tracking.Stopped),
+        (4, pytest.raises(Exception, match="lost 4 workers"), Exception),
+    ],
+)
+def test_a_dropped_trial_makes_room_for_another_and_one_that_kills_its_workers_ends_the_search(
+    distributed, lost, raised, ends
+):
+    ended = []
+    with ExitStack() as ending:
+        ending.push(lambda kind, *_: ended.append(kind))
+        watch = distributed._Watch(Course(None, 2), [])
+        watch.open["it"] = distributed._Open(1, None, ending.pop_all())
+    with raised:
+        watch._fail(SimpleNamespace(trial_id="it", num_failures=lost), distributed.RayActorError())
+    (kind,) = ended
+    assert issubclass(kind, ends)
 
 
 @dataclass
