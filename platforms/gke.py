@@ -25,6 +25,7 @@ from components.network_policies import (
     pods,
 )
 from components.node_pool import NodePool, NodePoolArgs, NodePoolSettings
+from components.pod_monitoring import COLLECTORS, PodMonitoring, PodMonitoringArgs
 from components.ray_operator import RayOperator, RayOperatorArgs
 from components.seal import Seal, SealArgs
 from components.services import Services, ServicesArgs
@@ -142,13 +143,29 @@ def deploy(stack: Stack) -> Handoff:
 
     serving = Namespace(SERVING, NamespaceArgs(name=SERVING), opts=in_cluster)
     training = Namespace(TRAINING, NamespaceArgs(name=TRAINING), opts=in_cluster)
+    spec = ServerSpec(
+        size=stack.size,
+        engine=stack.server.engine,
+        host="0.0.0.0",  # noqa: S104
+        port=SERVER_PORT,
+        names=(*host_names(SERVICE, SERVING), "localhost", "127.0.0.1"),
+        artifact_access=stack.artifacts.access,
+        auth=stack.access.auth,
+        login=stack.access.login or LoginSettings(),
+        metrics=True,
+    )
     serving_policies = NetworkPolicies(
         SERVING,
         NetworkPoliciesArgs(
             namespace=serving.name,
             egress=[DNS, HTTPS, METADATA, cloud_sql(stack.network.peering)],
             listeners=[
-                Listener(labels=pod_labels(SERVICE), port=SERVER_PORT, callers=[training.name])
+                Listener(labels=pod_labels(SERVICE), port=port, callers=callers)
+                for port, callers in (
+                    (SERVER_PORT, [training.name]),
+                    (spec.metrics_port, COLLECTORS),
+                )
+                if port
             ],
         ),
         opts=in_cluster,
@@ -194,16 +211,6 @@ def deploy(stack: Stack) -> Handoff:
         ),
         opts=in_cluster,
     )
-    spec = ServerSpec(
-        size=stack.size,
-        engine=stack.server.engine,
-        host="0.0.0.0",  # noqa: S104
-        port=SERVER_PORT,
-        names=(*host_names(SERVICE, SERVING), "localhost", "127.0.0.1"),
-        artifact_access=stack.artifacts.access,
-        auth=stack.access.auth,
-        login=stack.access.login or LoginSettings(),
-    )
     server = TrackingServer(
         "mlflow",
         TrackingServerArgs(
@@ -219,6 +226,17 @@ def deploy(stack: Stack) -> Handoff:
             sidecars=[sql_proxy(database.connection_name, iam_login=stack.database.login == "iam")],
         ),
         opts=in_cluster,
+    )
+    monitoring = (
+        [
+            PodMonitoring(
+                "mlflow",
+                PodMonitoringArgs(namespace=serving.name, labels=pod_labels(SERVICE)),
+                opts=ResourceOptions.merge(in_cluster, ResourceOptions(depends_on=[server])),
+            )
+        ]
+        if spec.metrics_port
+        else []
     )
     jobs = TrainingAccess(
         TRAINING,
@@ -241,7 +259,7 @@ def deploy(stack: Stack) -> Handoff:
             everything=[
                 *(services, identities, images, artifacts, network, database, cluster, cpu, *gpus),
                 *(serving, serving_policies, training, training_policies, migration, server, jobs),
-                *ray,
+                *(*ray, *monitoring),
                 *([login] if login else []),
             ],
         ),

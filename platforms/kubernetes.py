@@ -71,6 +71,16 @@ def deploy(stack: Stack) -> Handoff:
     database = database_of(stack, serving, opts=in_cluster)
     artifacts = artifacts_of(stack, serving, opts=in_cluster)
     server_pods = pod_labels(SERVICE)
+    spec = ServerSpec(
+        size=stack.size,
+        engine=stack.server.engine,
+        host="0.0.0.0",  # noqa: S104
+        port=SERVER_PORT,
+        names=(*host_names(SERVICE, stack.namespaces.serving), "localhost", "127.0.0.1"),
+        auth=stack.access.auth,
+        login=stack.access.login or LoginSettings(),
+        metrics=bool(stack.server.metrics_from),
+    )
     serving_policies = NetworkPolicies(
         "serving",
         NetworkPoliciesArgs(
@@ -84,7 +94,14 @@ def deploy(stack: Stack) -> Handoff:
                 )
             ],
             listeners=[
-                Listener(labels=server_pods, port=SERVER_PORT, callers=[training]),
+                *(
+                    Listener(labels=server_pods, port=port, callers=callers)
+                    for port, callers in (
+                        (SERVER_PORT, [training]),
+                        (spec.metrics_port, stack.server.metrics_from),
+                    )
+                    if port
+                ),
                 *database.listeners,
                 *artifacts.listeners,
             ],
@@ -120,15 +137,6 @@ def deploy(stack: Stack) -> Handoff:
             pull_secrets=pull_secrets,
         ),
         opts=in_cluster,
-    )
-    spec = ServerSpec(
-        size=stack.size,
-        engine=stack.server.engine,
-        host="0.0.0.0",  # noqa: S104
-        port=SERVER_PORT,
-        names=(*host_names(SERVICE, stack.namespaces.serving), "localhost", "127.0.0.1"),
-        auth=stack.access.auth,
-        login=stack.access.login or LoginSettings(),
     )
     server = TrackingServer(
         NAME,

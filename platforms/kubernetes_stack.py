@@ -28,6 +28,19 @@ SHARED = ("default", "kube-system", "kube-public", "kube-node-lease")
 """Namespaces that every cluster has, and in which others may live."""
 
 
+def _refuse_what_is_no_namespace(key: str, name: str) -> None:
+    if re.fullmatch(NAMESPACE, name):
+        return
+    fitting = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].strip("-")
+    raise Refused(
+        key,
+        "is not what a namespace can be called",
+        given=name,
+        allowed="up to 63 lower-case letters, digits and hyphens, no hyphen at an end",
+        cure=fitting or "mlflow",
+    )
+
+
 @settings
 class NamespaceSettings:
     """Where everything lives. Stacks that share a cluster share neither of the two."""
@@ -42,15 +55,7 @@ class NamespaceSettings:
 
     def __post_init__(self) -> None:
         for key, name in (("serving", self.serving), ("training", self.training)):
-            if not re.fullmatch(NAMESPACE, name):
-                fitting = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:63].strip("-")
-                raise Refused(
-                    key,
-                    "is not what a namespace can be called",
-                    given=name,
-                    allowed="up to 63 lower-case letters, digits and hyphens, no hyphen at an end",
-                    cure=fitting or "mlflow",
-                )
+            _refuse_what_is_no_namespace(key, name)
             if name in SHARED:
                 raise Refused(
                     key,
@@ -169,8 +174,21 @@ class ClusterServerSettings:
     max_replicas: Annotated[int, Field(ge=1, le=50)] | None = None
     """Pods that the autoscaler may run when the CPU is busy; it needs `metrics-server` in the
     cluster. By default as many as `replicas`, and no autoscaler."""
+    metrics_from: tuple[Name, ...] = ()
+    """Namespaces from which Prometheus may read, without a login, how many requests each pod has
+    answered and how fast: at port 9464. By default nobody may, and no pod counts."""
 
     def __post_init__(self) -> None:
+        if self.metrics_from and self.engine == "stock":
+            raise Refused(
+                "metricsFrom",
+                "asks for what plain MLflow does not count",
+                given=list(self.metrics_from),
+                allowed="with server.engine: tuned",
+                cure="leave it out, or take the tuned engine",
+            )
+        for number, namespace in enumerate(self.metrics_from):
+            _refuse_what_is_no_namespace(f"metricsFrom[{number}]", namespace)
         if self.max_replicas is not None and self.max_replicas < self.replicas:
             raise Refused(
                 "maxReplicas",

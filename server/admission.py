@@ -8,6 +8,8 @@ that one connection is always free for who needs two.
 
 import asyncio
 import os
+from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 Scope = dict[str, Any]
@@ -22,8 +24,11 @@ LONG = ("artifact", "gateway", "assistant")
 class Admission:
     """An ASGI app before another one."""
 
-    def __init__(self, app: Any, connections: int) -> None:
-        self._app = app
+    def __init__(
+        self, app: Any, connections: int, *, waited: Callable[[float], object] = lambda _: None
+    ) -> None:
+        """`waited` is told the seconds of each wait."""
+        self._app, self._waited = app, waited
         self._free = asyncio.Semaphore(max(1, connections - 1))
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -31,7 +36,9 @@ class Admission:
         if not asks_database(scope):
             await self._app(scope, receive, send)
             return
+        begun = perf_counter()
         async with self._free:
+            self._waited(perf_counter() - begun)
             await self._app(scope, receive, send)
 
 

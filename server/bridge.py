@@ -16,6 +16,8 @@ from fastapi.routing import iter_route_contexts
 from mlflow.utils.workspace_utils import WORKSPACE_HEADER_NAME
 from starlette.middleware.wsgi import build_environ
 
+from .routes import note
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -63,6 +65,7 @@ class Bridge:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if is_probe(scope):
+            note(PROBE)
             for message in ALIVE:
                 await send(message)
             return

@@ -1,9 +1,10 @@
-"""MLflow's Flask app, with our JSON and the files of its pages compressed."""
+"""MLflow's Flask app, with our JSON, the files of its pages compressed, and known routes."""
 
 from mlflow.server import app as flask_app
 from mlflow.server import handlers, is_running_as_server
 
 from .message_json import message_to_json
+from .routes import tell_routes
 from .static_files import serve_compressed
 
 __all__ = ["flask_app"]
@@ -13,3 +14,4 @@ if not is_running_as_server:
 
 vars(handlers)["message_to_json"] = message_to_json
 serve_compressed(flask_app)
+tell_routes(flask_app)

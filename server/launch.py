@@ -8,8 +8,11 @@ imports MLflow for itself, which takes most of a server's memory and all of its 
 
 import gc
 import multiprocessing
+import socket
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from os import environ
 from typing import Any
@@ -17,6 +20,7 @@ from weakref import WeakSet
 
 from sqlalchemy import Connection, Dialect, Engine, event
 
+from . import metrics_contract
 from .auth.config_file import write_config_file
 from .auth.contract import APP
 
@@ -65,18 +69,43 @@ def serve(command: list[str], *, extra_env: Mapping[str, str], **_: object) -> N
     environ.update(extra_env)
     *options, app = command[3:]
     app = BRIDGED.get(app, app)
-    import_module(app.partition(":")[0])
-    # Two processes cannot share a connection.
-    for engine in list(engines):
-        engine.dispose()
-    # What is never collected is never written to, and stays shared.
-    gc.freeze()
-    # A search makes tens of thousands of objects that are gone with its answer. By default each
-    # seven hundred of them are looked through.
-    gc.set_threshold(*COLLECT)
-    gc.enable()
-    vars(_subprocess)["spawn"] = multiprocessing.get_context("fork")
-    main([*options, app])
+    with counting(environ.get(metrics_contract.PORT)):
+        import_module(app.partition(":")[0])
+        # Two processes cannot share a connection.
+        for engine in list(engines):
+            engine.dispose()
+        # What is never collected is never written to, and stays shared.
+        gc.freeze()
+        # A search makes tens of thousands of objects that are gone with its answer. By default each
+        # seven hundred of them are looked through.
+        gc.set_threshold(*COLLECT)
+        gc.enable()
+        vars(_subprocess)["spawn"] = multiprocessing.get_context("fork")
+        main([*options, app])
+
+
+@contextmanager
+def counting(port: str | None) -> Iterator[None]:
+    """Have workers count their requests, and any of them tell of all at a port of its own.
+
+    Nobody logs in there, and no name is checked: who may reach it is the network's to say.
+    """
+    if port is None:
+        yield
+        return
+    uvicorn = import_module("uvicorn.main")
+    supervise = uvicorn.Multiprocess
+    with (
+        tempfile.TemporaryDirectory(prefix="metrics-") as folder,
+        socket.create_server(("", int(port))) as listening,
+    ):
+        # Prometheus' client reads it when it is imported.
+        environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        import_module("server.metrics")
+        vars(uvicorn)["Multiprocess"] = lambda config, sockets: supervise(
+            config, [*sockets, listening]
+        )
+        yield
 
 
 def main() -> None:

@@ -20,6 +20,9 @@ SERVER = "mlflow"
 MIGRATION = "migration"
 """Name of the migration's container."""
 
+METRICS = "metrics"
+"""Name of the port at which it tells of its requests."""
+
 USER = 65532
 """The user of both images: the SQL proxy's is called `nonroot` there."""
 
@@ -97,7 +100,7 @@ def tracking_pod(
                     {"configMapRef": {"name": config}},
                     {"secretRef": {"name": secret}},
                 ],
-                "ports": [{"name": "http", "containerPort": spec.port}],
+                "ports": _ports(spec),
                 "resources": _resources(spec),
                 **_probes(spec),
                 "lifecycle": {"preStop": {"sleep": {"seconds": QUIET_SECONDS}}},
@@ -180,6 +183,11 @@ def _beside(sidecars: Sequence[Document]) -> Document:
 def _variables(variables: Mapping[str, SecretKey]) -> Document:
     named = [source.variable(name) for name, source in variables.items()]
     return {"env": named} if named else {}
+
+
+def _ports(spec: ServerSpec) -> Document:
+    ports = {"http": spec.port, METRICS: spec.metrics_port}
+    return [{"name": name, "containerPort": port} for name, port in ports.items() if port]
 
 
 def _probes(spec: ServerSpec) -> Document:

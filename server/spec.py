@@ -11,6 +11,7 @@ from pydantic import Field
 
 from settings import Refused, settings
 
+from . import metrics_contract
 from .auth import contract
 
 MLFLOW_VERSION = "3.17.2"
@@ -58,6 +59,10 @@ S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 CONNECTION = "server.connection:Connection"
 """By its name: what starts the server need not have uvicorn."""
+
+METRICS_PORT = 9464
+"""Where a pod tells how many requests it has answered: what Prometheus exporters of OpenTelemetry
+listen on. 9090 is the SQL proxy's."""
 
 Engine = Literal["tuned", "stock"]
 
@@ -215,6 +220,13 @@ class ServerSpec:
     auth: Auth = "none"
     """Whether users log in."""
     login: LoginSettings = LoginSettings()
+    metrics: bool = False
+    """Whether it counts its requests, for whoever reaches `metrics_port`."""
+
+    @property
+    def metrics_port(self) -> int | None:
+        """Where it tells of them, without a login; plain MLflow counts nothing."""
+        return METRICS_PORT if self.metrics and self.engine == "tuned" else None
 
     def command(self) -> list[str]:
         """What the container or the laptop runs. Nothing in it is secret."""
@@ -253,6 +265,7 @@ class ServerSpec:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             **MALLOC,
             **(self._login() if self.auth == "basic" else {}),
+            **({metrics_contract.PORT: str(self.metrics_port)} if self.metrics_port else {}),
         }
 
     def _login(self) -> dict[str, str]:

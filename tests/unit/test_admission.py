@@ -71,3 +71,21 @@ def test_what_is_no_request_is_left_alone():
 
 def test_a_pool_of_one_serves_one_request_at_a_time():
     assert begun_at_once("/api/2.0/mlflow/runs/get", connections=1) == (1, 1)
+
+
+def test_who_waits_is_told_for_how_long():
+    waits = []
+
+    async def ask():
+        app = Slow()
+        admitted = Admission(app, 2, waited=waits.append)
+        scope = {"type": "http", "path": "/api/2.0/mlflow/runs/get"}
+        asked = [asyncio.create_task(admitted(scope, None, None)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert len(waits) == 1
+        app.go.set()
+        await asyncio.gather(*asked)
+
+    awaited(ask())
+    first, second = waits
+    assert 0 <= first <= second

@@ -1,9 +1,13 @@
 """What the GKE platform makes of its components."""
 
+from tests.unit.conftest import deployed
+
 AUTOSCALER = "kubernetes:autoscaling/v2:HorizontalPodAutoscaler"
 CLUSTER = "gcp:container/cluster:Cluster"
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 JOB = "kubernetes:batch/v1:Job"
+MONITORING = "kubernetes:monitoring.googleapis.com/v1:PodMonitoring"
+POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 POOL = "gcp:container/nodePool:NodePool"
 SERVICE = "gcp:projects/service:Service"
 SEAL = "random:index/randomId:RandomId"
@@ -48,7 +52,8 @@ def test_nothing_else_in_the_cluster_waits_for_nodes(on_google):
         if r.type.startswith("kubernetes:") and on_google.waits_for(r, on_google.one(POOL, "cpu"))
     }
 
-    assert waiting <= {JOB, DEPLOYMENT, AUTOSCALER}
+    # The operator that looks at a PodMonitoring before it is taken runs on a node itself.
+    assert waiting <= {JOB, DEPLOYMENT, AUTOSCALER, MONITORING}
 
 
 def test_the_gpu_pool_comes_beside_another(on_google):
@@ -104,3 +109,35 @@ def test_every_resource_waits_for_its_api(on_google):
     ]
 
     assert early == []
+
+
+def test_googles_prometheus_reads_all_pods_of_the_server_and_nothing_but_their_metrics(on_google):
+    pods = on_google.one(DEPLOYMENT).inputs["spec"]["template"]
+    ports = {each["name"]: each["containerPort"] for each in pods["spec"]["containers"][0]["ports"]}
+    monitoring = on_google.one(MONITORING).inputs
+    (endpoint,) = monitoring["spec"]["endpoints"]
+    selected = monitoring["spec"]["selector"]["matchLabels"]
+    assert selected.items() <= pods["metadata"]["labels"].items()
+    assert monitoring["metadata"]["namespace"] == "mlflow"
+
+    open_to = {
+        rule["ports"][0]["port"]: [
+            peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+            for peer in rule["from"]
+        ]
+        for policy in on_google.all(POLICY)
+        for rule in policy.inputs["spec"].get("ingress", [])
+        if policy.inputs["metadata"]["namespace"] == "mlflow"
+    }
+    assert open_to == {
+        ports["http"]: ["training"],
+        ports[endpoint["port"]]: ["gmp-system", "gke-gmp-system"],
+    }
+
+
+def test_plain_mlflow_has_no_metrics_and_nobody_asks_for_them():
+    plain = deployed("gke", server={"engine": "stock"})
+
+    (container,) = plain.one(DEPLOYMENT).inputs["spec"]["template"]["spec"]["containers"]
+    assert [port["name"] for port in container["ports"]] == ["http"]
+    assert plain.all(MONITORING) == []

@@ -186,6 +186,20 @@ def test_training_reaches_the_server_and_neither_of_its_stores(least):
     ]
 
 
+def test_metrics_are_read_from_where_the_stack_says_and_by_default_nowhere(least, outside):
+    opened = {
+        peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]: port["port"]
+        for policy in outside.all(POLICY)
+        for rule in policy.inputs["spec"].get("ingress", [])
+        for port in rule["ports"]
+        for peer in rule["from"]
+    }
+    assert opened == {"mlflow-training": 5000, "monitoring": 9464}
+    ports = {each["name"]: each["containerPort"] for each in server(outside)["ports"]}
+    assert ports == {"http": 5000, "metrics": 9464}
+    assert [each["name"] for each in server(least)["ports"]] == ["http"]
+
+
 def test_with_somebody_elses_stores_none_is_made(outside):
     assert outside.all(STATEFUL_SET) == outside.all(CLAIM) == []
 

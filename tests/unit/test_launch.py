@@ -5,6 +5,7 @@ import inspect
 import multiprocessing
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 
 import mlflow.server
 import pytest
@@ -16,6 +17,8 @@ from uvicorn import _subprocess
 from server.auth.contract import APP
 from server.launch import BRIDGED, COLLECT, serve
 from server.message_json import message_to_json
+
+uvicorn_main = import_module("uvicorn.main")
 
 
 def test_mlflow_starts_uvicorn_as_a_python_module_with_the_app_at_the_end():
@@ -88,3 +91,11 @@ def test_a_server_collects_garbage_though_its_start_does_not(monkeypatch):
     serve(["python", "-m", "uvicorn", "json:loads"], extra_env={})
 
     assert seen == [(True, COLLECT)]
+
+
+def test_uvicorn_supervises_workers_by_one_class_that_is_handed_the_sockets():
+    (*_, sockets) = inspect.signature(uvicorn_main.Multiprocess).parameters
+    source = inspect.getsource(uvicorn_main.run)
+
+    assert sockets == "sockets"
+    assert source.count("Multiprocess(config, sockets=[sock])") == 1

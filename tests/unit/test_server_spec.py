@@ -8,6 +8,8 @@ from mlflow.cli import server as mlflow_server
 from mlflow.server.security_utils import is_allowed_host_header
 from mlflow.version import VERSION
 
+from components.sql_proxy import HEALTH_PORT
+from server import metrics_contract
 from server.spec import MALLOC, MLFLOW_VERSION, SIZES, LoginSettings, ServerSettings, ServerSpec
 from settings import Refused
 
@@ -161,3 +163,13 @@ def test_one_mlflow_version_everywhere():
 
     assert len(pins) == len(labels) == 1
     assert {VERSION, *pins, *labels} == {MLFLOW_VERSION}
+
+
+def test_a_server_that_counts_is_told_where_to_tell_and_plain_mlflow_cannot():
+    told = spec(metrics=True)
+    assert told.environment()[metrics_contract.PORT] == str(told.metrics_port)
+    assert told.metrics_port not in (None, told.port, HEALTH_PORT)
+
+    for silent in (spec(), spec(metrics=True, engine="stock")):
+        assert silent.metrics_port is None
+        assert metrics_contract.PORT not in silent.environment()
