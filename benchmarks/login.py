@@ -69,9 +69,15 @@ def opened() -> Iterator[tuple[Server, Server]]:
         objects = stack.enter_context(bucket())
         make_users(urls[1])
         servers = []
-        for auth, url, port in zip(KINDS, urls, free_ports(len(KINDS)), strict=True):
+        for auth, url in zip(KINDS, urls, strict=True):
+            port, metrics = free_ports(2)
             spec = ServerSpec(
-                size=SIZE, host="127.0.0.1", port=port, names=("127.0.0.1",), auth=auth
+                size=SIZE,
+                host="127.0.0.1",
+                port=port,
+                names=("127.0.0.1",),
+                auth=auth,
+                metrics=metrics,
             )
             environment = {
                 **spec.environment(),

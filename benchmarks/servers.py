@@ -271,10 +271,12 @@ def opened(names: Sequence[Engine] = ("stock", "tuned")) -> Iterator[dict[str, S
     with ExitStack() as stack:
         urls = stack.enter_context(equal_databases(names, content=CONTENT))
         objects = stack.enter_context(bucket())
-        ports = free_ports(len(names))
+        *ports, metrics = free_ports(len(names) + 1)
         servers = {}
         for name, url, port in zip(names, urls, ports, strict=True):
-            spec = ServerSpec(size=SIZE, host="127.0.0.1", port=port, names=("127.0.0.1",))
+            spec = ServerSpec(
+                size=SIZE, host="127.0.0.1", port=port, names=("127.0.0.1",), metrics=metrics
+            )
             stores = spec.stores(url, f"gs://{BUCKET}/{name}") | objects
             plain = ["mlflow", "server", f"--port={port}", f"--workers={SIZE.workers}", PLAIN]
             program, *arguments = plain if name == "stock" else spec.command()

@@ -39,7 +39,7 @@ from components.tracking_server import (
 )
 from components.training_access import TrainingAccess, TrainingAccessArgs
 from components.workload_identity import WorkloadIdentity, WorkloadIdentityArgs
-from server.spec import ADMIN, MLFLOW_VERSION, LoginSettings, ServerSpec
+from server.spec import ADMIN, METRICS_PORT, MLFLOW_VERSION, LoginSettings, ServerSpec
 
 from .gke_stack import Stack
 from .handoff import Handoff
@@ -152,7 +152,7 @@ def deploy(stack: Stack) -> Handoff:
         artifact_access=stack.artifacts.access,
         auth=stack.access.auth,
         login=stack.access.login or LoginSettings(),
-        metrics=True,
+        metrics=METRICS_PORT,
     )
     serving_policies = NetworkPolicies(
         SERVING,

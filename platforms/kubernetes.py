@@ -28,7 +28,7 @@ from components.tracking_server import (
     pod_labels,
 )
 from components.training_access import TrainingAccess, TrainingAccessArgs
-from server.spec import ADMIN, MLFLOW_VERSION, LoginSettings, ServerSpec
+from server.spec import ADMIN, METRICS_PORT, MLFLOW_VERSION, LoginSettings, ServerSpec
 
 from .handoff import Handoff
 from .kubernetes_stack import Stack
@@ -79,7 +79,7 @@ def deploy(stack: Stack) -> Handoff:
         names=(*host_names(SERVICE, stack.namespaces.serving), "localhost", "127.0.0.1"),
         auth=stack.access.auth,
         login=stack.access.login or LoginSettings(),
-        metrics=bool(stack.server.metrics_from),
+        metrics=METRICS_PORT if stack.server.metrics_from else None,
     )
     serving_policies = NetworkPolicies(
         "serving",

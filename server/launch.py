@@ -95,16 +95,15 @@ def counting(port: str | None) -> Iterator[None]:
         return
     uvicorn = import_module("uvicorn.main")
     supervise = uvicorn.Multiprocess
-    with (
-        tempfile.TemporaryDirectory(prefix="metrics-") as folder,
-        socket.create_server(("", int(port))) as listening,
-    ):
+
+    def supervise_both(config: Any, sockets: list[socket.socket]) -> Any:
+        return supervise(config, [*sockets, socket.create_server((config.host, int(port)))])
+
+    with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
         # Prometheus' client reads it when it is imported.
         environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         import_module("server.metrics")
-        vars(uvicorn)["Multiprocess"] = lambda config, sockets: supervise(
-            config, [*sockets, listening]
-        )
+        vars(uvicorn)["Multiprocess"] = supervise_both
         yield
 
 

@@ -220,13 +220,13 @@ class ServerSpec:
     auth: Auth = "none"
     """Whether users log in."""
     login: LoginSettings = LoginSettings()
-    metrics: bool = False
-    """Whether it counts its requests, for whoever reaches `metrics_port`."""
+    metrics: int | None = None
+    """Port at which it is to tell of its requests, to whoever asks, without a login."""
 
     @property
     def metrics_port(self) -> int | None:
-        """Where it tells of them, without a login; plain MLflow counts nothing."""
-        return METRICS_PORT if self.metrics and self.engine == "tuned" else None
+        """Port at which it does: plain MLflow counts nothing."""
+        return self.metrics if self.engine == "tuned" else None
 
     def command(self) -> list[str]:
         """What the container or the laptop runs. Nothing in it is secret."""

@@ -10,7 +10,15 @@ from mlflow.version import VERSION
 
 from components.sql_proxy import HEALTH_PORT
 from server import metrics_contract
-from server.spec import MALLOC, MLFLOW_VERSION, SIZES, LoginSettings, ServerSettings, ServerSpec
+from server.spec import (
+    MALLOC,
+    METRICS_PORT,
+    MLFLOW_VERSION,
+    SIZES,
+    LoginSettings,
+    ServerSettings,
+    ServerSpec,
+)
 from settings import Refused
 
 ROOT = Path(__file__).parents[2]
@@ -166,10 +174,10 @@ def test_one_mlflow_version_everywhere():
 
 
 def test_a_server_that_counts_is_told_where_to_tell_and_plain_mlflow_cannot():
-    told = spec(metrics=True)
-    assert told.environment()[metrics_contract.PORT] == str(told.metrics_port)
-    assert told.metrics_port not in (None, told.port, HEALTH_PORT)
+    told = spec(metrics=METRICS_PORT)
+    assert told.environment()[metrics_contract.PORT] == str(METRICS_PORT)
+    assert METRICS_PORT not in (told.port, HEALTH_PORT)
 
-    for silent in (spec(), spec(metrics=True, engine="stock")):
+    for silent in (spec(), spec(metrics=METRICS_PORT, engine="stock")):
         assert silent.metrics_port is None
         assert metrics_contract.PORT not in silent.environment()

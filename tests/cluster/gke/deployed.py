@@ -22,6 +22,7 @@ from tests.engine.cloud.gcp import KINDS
 from tests.engine.cloud.gcp.project import GoogleCloud
 from tests.engine.stack import Stack
 from tests.engine.tokens import PASSWORD
+from tests.kubernetes_schemas import GOOGLES
 from tools import pulumi_cli
 
 from .additions import Additions
@@ -122,6 +123,9 @@ def deployed(cluster: Cluster, docker: Docker, folder: Path) -> Iterator[Deploye
         cloud = _google(cluster, docker, data)
         stack.enter_context(cloud)
         stack.callback(_clear, cluster)
+        # GKE's clusters have it.
+        cluster.kubectl("apply", f"--filename={GOOGLES}")
+        cluster.kubectl("wait", "--for=condition=Established", f"--filename={GOOGLES}")
         dev = Stack("dev", folder, cloud, pulumi_cli.find())
         dev.set("access.auth", "basic")
         dev.set("access.people[0]", PERSON)
@@ -149,3 +153,4 @@ def _clear(cluster: Cluster) -> None:
         gone = ("delete", "pods", "--all", "--grace-period=1", "--wait=false")
         cluster.kubectl(f"--namespace={namespace}", *gone)
     cluster.kubectl("wait", "--for=delete", *namespaces, "--timeout=120s")
+    cluster.kubectl("delete", f"--filename={GOOGLES}", "--ignore-not-found")

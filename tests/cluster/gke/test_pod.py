@@ -6,7 +6,7 @@
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ import mlflow
 import pytest
 import requests
 
+from components.pod_monitoring import COLLECTORS
 from components.sql_proxy import sql_proxy
 from server.pod import MIGRATION, SERVER, USER
 from tests import installed
@@ -304,6 +305,42 @@ def test_nobody_calls_the_server_but_pods_beside_that_client(dev, printed):
     ask = f"timeout 3 wget -qO- --header 'Host: mlflow-tracking' {page} 2>/dev/null"
 
     assert printed(pods.pod(pods.shell(f"{ask} || echo no answer"))) == "no answer\n"
+
+
+@pytest.fixture
+def collectors(cluster: Cluster) -> Iterator[None]:
+    """Where Google's Prometheus is."""
+    cluster.kubectl("create", "namespace", COLLECTORS[0])
+    yield
+    cluster.kubectl("delete", "namespace", COLLECTORS[0], "--wait=false")
+
+
+def metrics(dev: Deployed, printed: Callable[..., str]) -> list[str]:
+    """What each pod of the server tells a pod that asks."""
+    (monitoring,) = dev.objects("podmonitorings")
+    (endpoint,) = monitoring["spec"]["endpoints"]
+    asks = []
+    for pod in dev.pods():
+        (server,) = pod["spec"]["containers"]
+        (port,) = (p for p in server["ports"] if p["name"] == endpoint["port"])
+        page = f"http://{pod['status']['podIP']}:{port['containerPort']}/metrics"
+        asks.append(f"wget -T 3 -qO- {page} 2>/dev/null || echo no answer; echo ---;")
+    return printed(pods.pod(pods.shell(" ".join(asks)))).split("---\n")[:-1]
+
+
+@pytest.mark.usefixtures("collectors", "client")
+@pytest.mark.parametrize("namespace", COLLECTORS[:1])
+def test_googles_prometheus_reads_from_each_pod_what_it_has_answered(dev, namespace, printed):
+    told = metrics(dev, printed)
+
+    assert len(told) == 2
+    for each in told:
+        assert 'http_requests_total{method="GET",route="/ready",status="200"}' in each
+    assert 'route="/api/2.0/mlflow/runs/log-metric",status="200"' in "".join(told)
+
+
+def test_nobody_else_reads_it(dev, printed):
+    assert metrics(dev, printed) == ["no answer\n"] * 2
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,8 @@ class Kubernetes(Provider):
         return naming.kubernetes_name(request.name, seed, olds, news)
 
     def problems(self, token: str, inputs: Inputs) -> Iterator[schema.Problem]:
-        yield from schema.problems(token, inputs)
+        if not _is_custom(token):
+            yield from schema.problems(token, inputs)
         if has_unknown(inputs):
             return
         metadata = {"name": "generated", **(inputs.get("metadata") or {})}
@@ -120,3 +121,9 @@ class Kubernetes(Provider):
     def awaits(self, thing: Thing) -> bool:
         annotations = thing.inputs["metadata"].get("annotations") or {}
         return bool(annotations.get(SKIP_AWAIT) != "true")
+
+
+def _is_custom(token: str) -> bool:
+    """Whether the SDK has no class for it."""
+    group = token.split(":")[1].partition("/")[0]
+    return "." in group and not group.endswith(".k8s.io")
