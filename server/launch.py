@@ -69,19 +69,18 @@ def serve(command: list[str], *, extra_env: Mapping[str, str], **_: object) -> N
     environ.update(extra_env)
     *options, app = command[3:]
     app = BRIDGED.get(app, app)
-    with counting(environ.get(metrics_contract.PORT)):
-        import_module(app.partition(":")[0])
-        # Two processes cannot share a connection.
-        for engine in list(engines):
-            engine.dispose()
-        # What is never collected is never written to, and stays shared.
-        gc.freeze()
-        # A search makes tens of thousands of objects that are gone with its answer. By default each
-        # seven hundred of them are looked through.
-        gc.set_threshold(*COLLECT)
-        gc.enable()
-        vars(_subprocess)["spawn"] = multiprocessing.get_context("fork")
-        main([*options, app])
+    import_module(app.partition(":")[0])
+    # Two processes cannot share a connection.
+    for engine in list(engines):
+        engine.dispose()
+    # What is never collected is never written to, and stays shared.
+    gc.freeze()
+    # A search makes tens of thousands of objects that are gone with its answer. By default each
+    # seven hundred of them are looked through.
+    gc.set_threshold(*COLLECT)
+    gc.enable()
+    vars(_subprocess)["spawn"] = multiprocessing.get_context("fork")
+    main([*options, app])
 
 
 @contextmanager
@@ -93,6 +92,8 @@ def counting(port: str | None) -> Iterator[None]:
     if port is None:
         yield
         return
+    if "prometheus_client" in sys.modules:
+        raise RuntimeError("Prometheus' client is there already, and counts for one process only")
     uvicorn = import_module("uvicorn.main")
     supervise = uvicorn.Multiprocess
 
@@ -100,7 +101,7 @@ def counting(port: str | None) -> Iterator[None]:
         return supervise(config, [*sockets, socket.create_server((config.host, int(port)))])
 
     with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
-        # Prometheus' client reads it when it is imported.
+        # Prometheus' client reads it when it is imported, which MLflow does as well.
         environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         import_module("server.metrics")
         vars(uvicorn)["Multiprocess"] = supervise_both
@@ -111,25 +112,26 @@ def main() -> None:
     """Take the arguments of `mlflow server`."""
     # What imports make stays. Looking for cycles in it, again and again, is a seventh of a start.
     gc.disable()
-    import uvicorn  # noqa: F401  # by its presence MLflow knows that it is to check hosts
-    from mlflow import server
-    from mlflow.cli import cli
+    with counting(environ.get(metrics_contract.PORT)):
+        import uvicorn  # noqa: F401  # by its presence MLflow knows that it is to check hosts
+        from mlflow import server
+        from mlflow.cli import cli
 
-    # Elsewhere, libraries of the system do not survive a fork.
-    if sys.platform == "linux":
-        from .store.plugin import register
+        # Elsewhere, libraries of the system do not survive a fork.
+        if sys.platform == "linux":
+            from .store.plugin import register
 
-        vars(server)["_exec_cmd"] = serve
-        register()
-        if f"--app-name={APP}" in sys.argv:
-            file = write_config_file()
-            try:
-                login = import_module("mlflow.server.auth")
-            finally:
-                file.unlink()
-            # The migration has made the admin, whose password is no business of a server's.
-            vars(login)["create_admin_user"] = lambda *_: None
-    cli(["server", *sys.argv[1:]], prog_name="mlflow")
+            vars(server)["_exec_cmd"] = serve
+            register()
+            if f"--app-name={APP}" in sys.argv:
+                file = write_config_file()
+                try:
+                    login = import_module("mlflow.server.auth")
+                finally:
+                    file.unlink()
+                # The migration has made the admin, whose password is no business of a server's.
+                vars(login)["create_admin_user"] = lambda *_: None
+        cli(["server", *sys.argv[1:]], prog_name="mlflow")
 
 
 if __name__ == "__main__":

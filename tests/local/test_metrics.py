@@ -36,9 +36,11 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"ok"})
 """
 LAUNCH = """\
-import sys
-from server.launch import serve
-serve(sys.argv, extra_env={})
+import os, sys
+from server.launch import counting, serve
+from server.metrics_contract import PORT
+with counting(os.environ[PORT]):
+    serve(sys.argv, extra_env={})
 """
 
 

@@ -15,7 +15,7 @@ from mlflow.utils import proto_json_utils
 from uvicorn import _subprocess
 
 from server.auth.contract import APP
-from server.launch import BRIDGED, COLLECT, serve
+from server.launch import BRIDGED, COLLECT, counting, serve
 from server.message_json import message_to_json
 
 uvicorn_main = import_module("uvicorn.main")
@@ -99,3 +99,9 @@ def test_uvicorn_supervises_workers_by_one_class_that_is_handed_the_sockets():
 
     assert sockets == "sockets"
     assert source.count("Multiprocess(config, sockets=[sock])") == 1
+
+
+def test_a_client_of_prometheus_that_came_first_is_no_silent_end_of_all_metrics(monkeypatch):
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(RuntimeError, match="there already"), counting("9464"):
+        pass
