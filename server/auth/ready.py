@@ -11,6 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..routes import note
+
 PATH = "/ready"
 
 QUERY = text("SELECT 1 FROM experiments, users LIMIT 1")
@@ -30,6 +32,7 @@ class Ready:
         if scope["type"] != "http" or scope["path"] != PATH:
             await self._app(scope, receive, send)
             return
+        note(PATH)
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(asyncio.to_thread(self._answers))
         status = 200 if await asyncio.shield(self._asking) else 503

@@ -324,7 +324,7 @@ def metrics(dev: Deployed, printed: Callable[..., str], tries: int = 1) -> list[
         (server,) = pod["spec"]["containers"]
         (port,) = (p for p in server["ports"] if p["name"] == endpoint["port"])
         page = f"http://{pod['status']['podIP']}:{port['containerPort']}/metrics"
-        ask = f"wget -T 3 -qO- {page} 2>/dev/null && break || sleep 1"
+        ask = f"timeout 5 wget -qO- {page} 2>/dev/null && break || sleep 1"
         asks.append(f"for _ in $(seq {tries}); do {ask}; done; echo ---;")
     return printed(pods.pod(pods.shell(" ".join(asks)))).split("---\n")[:-1]
 
