@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -146,6 +146,18 @@ class Stack(Program):
             if label in pod["metadata"].get("labels", {}).items()
             and "deletionTimestamp" not in pod["metadata"]
         ]
+
+    @contextmanager
+    def log(self, of: str, namespace: str) -> Iterator[IO[str]]:
+        """What a pod has printed and will print, line by line."""
+        command = [self.cluster.program, f"--kubeconfig={self.cluster.kubeconfig}"]
+        command += [f"--namespace={namespace}", "logs", "--follow", of]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout
+                yield process.stdout
+            finally:
+                process.terminate()
 
     @contextmanager
     def tunnel(self) -> Iterator[str]:
