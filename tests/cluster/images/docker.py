@@ -3,10 +3,11 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,7 @@ def started() -> Iterator[Docker]:
     enclosure = Enclosure.fresh("images")
     with store.own("built") as built:
         podman = Podman(enclosure.folder, built)
-        registry = f"127.0.0.1:{free_ports(1)[0]}"
+        registry = f"127.0.0.1:{_port(built)}"
         module = [str(PYTHON), "-m", "tests.cluster.images.serve"]
         command = [*module, str(enclosure.folder), str(built), registry]
         ready = enclosure.folder / "ready"
@@ -127,6 +128,20 @@ def started() -> Iterator[Docker]:
             docker = Docker(environment, registry, f"{BASE}:{base.root().name}")
             _load_base(docker, archive)
             yield docker
+
+
+def _port(built: Path) -> int:
+    """For the registry, by whose address podman knows which layers are there already: the port that
+    the store had before. Another one has it compress them all to find out."""
+    kept = built / "port"
+    with suppress(FileNotFoundError), socket.socket() as attempt, suppress(OSError):
+        port = int(kept.read_text())
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        attempt.bind(("127.0.0.1", port))
+        return port
+    (port,) = free_ports(1)
+    kept.write_text(str(port))
+    return port
 
 
 def _load_base(docker: Docker, archive: Path) -> None:

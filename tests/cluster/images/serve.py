@@ -15,10 +15,14 @@ from tests.cluster.programs import Ended, Programs
 
 POLL_SECONDS = 0.5
 
+PODMAN_CACHE = Path("/var/lib/containers/cache")
+"""Of the enclosure."""
+
 
 def main(folder: Path, built: Path, address: str) -> None:
     """Serve until one of them ends."""
     (folder / "logs").mkdir()
+    remember(built / "pushed")
     programs = Programs(folder / "logs")
     podman = Podman(folder, built)
     with store.shared(store.PUSHED) as pushed:
@@ -31,6 +35,13 @@ def main(folder: Path, built: Path, address: str) -> None:
         while True:
             programs.check()
             time.sleep(POLL_SECONDS)
+
+
+def remember(place: Path) -> None:
+    """Keep what podman knows of registries: which layer, compressed, is which, and where it is."""
+    place.mkdir(exist_ok=True)
+    PODMAN_CACHE.parent.mkdir(parents=True)
+    PODMAN_CACHE.symlink_to(place)
 
 
 def answers(family: socket.AddressFamily, address: str | tuple[str, int]) -> Callable[[], bool]:

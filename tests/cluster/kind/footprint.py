@@ -27,11 +27,11 @@ def numbers_of_a_map(file: Path) -> dict[str, int]:
 if V1.exists():
     used, limit = V1 / "memory.usage_in_bytes", V1 / "memory.limit_in_bytes"
     cache, killed = "total_inactive_file", numbers(V1 / "memory.oom_control")
-    stat = numbers(V1 / "memory.stat")
+    stat, peak = numbers(V1 / "memory.stat"), V1 / "memory.max_usage_in_bytes"
 else:
     used, limit = V2 / "memory.current", V2 / "memory.max"
     cache, killed = "inactive_file", numbers(V2 / "memory.events")
-    stat = numbers(V2 / "memory.stat")
+    stat, peak = numbers(V2 / "memory.stat"), V2 / "memory.peak"
 
 processes = [each for each in Path("/proc").glob("[0-9]*") if str(each) != ME]
 current = int(used.read_text())
@@ -40,6 +40,8 @@ print(
         {
             "limit": int(limit.read_text()),
             "current": current,
+            # Not every kernel with version 2 counts it.
+            "peak": int(peak.read_text()) if peak.exists() else 0,
             # What the kubelet goes by: without what the kernel would give back at once.
             "working set": current - stat[cache],
             "share": sum(share(each) for each in processes),

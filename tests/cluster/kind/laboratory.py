@@ -4,9 +4,9 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import IO, Any
 
 from server.pod import CONTAINER_SECURITY, HARDENED
 from tests.local.eventually import eventually
@@ -18,35 +18,25 @@ FIRST_ANSWERS = 50
 """Everybody has a connection by then, and most of them are kept."""
 
 
-@dataclass(frozen=True)
 class Laboratory:
-    """One such pod."""
+    """One such pod, and what it says: one `kubectl` listens, where asking again costs one each."""
 
-    stack: Stack
-    name: str
+    def __init__(self, stack: Stack, name: str, log: IO[str]) -> None:
+        self._stack, self._name = stack, name
+        self._said = '{"answered": 0}'
+        self._listening = Thread(target=self._listen, args=[log], daemon=True)
+        self._listening.start()
 
     @property
     def told(self) -> dict[str, Any]:
         """What was counted: `answered`, and what is wrong with the rest."""
-        lines = self._kubectl("logs", self.name, "--tail=1").splitlines()
-        return dict(json.loads(lines[-1])) if lines else {"answered": 0}
+        return dict(json.loads(self._said))
 
     @property
     def faults(self) -> list[str]:
         """Requests that failed, and writes that were acknowledged and are not there."""
         told = self.told
         return [*told["failures"], *told["missing"]]
-
-    @property
-    def ended(self) -> bool:
-        """Whether all have gone home."""
-        phase = self._kubectl("get", "pod", self.name, "--output=jsonpath={.status.phase}")
-        assert phase != "Failed", self._kubectl("logs", self.name)
-        return phase == "Succeeded"
-
-    def wait(self) -> None:
-        """Wait until they have come."""
-        self._kubectl("wait", f"pod/{self.name}", "--for=condition=Ready", "--timeout=60s")
 
     def see(self, answers: int) -> None:
         """Wait until they had that many answers from now on."""
@@ -55,21 +45,35 @@ class Laboratory:
 
     def close(self) -> None:
         """Have them stop, and look for what they wrote."""
-        self._kubectl("exec", self.name, "--", "sh", "-c", "kill 1")
-        eventually(lambda: self.ended)
+        self._kubectl("exec", self._name, "--", "sh", "-c", "kill 1")
+        self.wait()
+
+    def wait(self, seconds: float = 60) -> None:
+        """Wait until all have gone home."""
+        eventually(lambda: not self._listening.is_alive(), seconds)
+        eventually(lambda: self._phase in ("Succeeded", "Failed"))
+        assert self._phase == "Succeeded", self._kubectl("logs", self._name)
+
+    @property
+    def _phase(self) -> str:
+        return self._kubectl("get", "pod", self._name, "--output=jsonpath={.status.phase}")
+
+    def _listen(self, log: IO[str]) -> None:
+        for line in log:
+            self._said = line
 
     def _kubectl(self, *arguments: str) -> str:
-        return self.stack.kubectl(*arguments, namespace=self.stack.training)
+        return self._stack.kubectl(*arguments, namespace=self._stack.training)
 
 
 @contextmanager
 def opened(stack: Stack, what: str) -> Iterator[Laboratory]:
     """Let them start, and leave nothing behind."""
-    laboratory = Laboratory(stack, f"scientists-{secrets.token_hex(3)}")
+    name = f"scientists-{secrets.token_hex(3)}"
     uri = stack.outputs()["trackingUriInCluster"]
     # Nobody's code is installed for them: the server's own image has all that they need.
     image = stack.pods()[0]["spec"]["containers"][0]["image"]
-    named = {"name": laboratory.name, "namespace": stack.training}
+    named = {"name": name, "namespace": stack.training}
     pod = {
         **HARDENED,
         "restartPolicy": "Never",
@@ -84,7 +88,7 @@ def opened(stack: Stack, what: str) -> Iterator[Laboratory]:
                 "volumeMounts": [{"name": "program", "mountPath": "/program"}],
             }
         ],
-        "volumes": [{"name": "program", "configMap": {"name": laboratory.name}}],
+        "volumes": [{"name": "program", "configMap": {"name": name}}],
     }
     program = {PROGRAM.name: PROGRAM.read_text()}
     objects = [
@@ -94,9 +98,9 @@ def opened(stack: Stack, what: str) -> Iterator[Laboratory]:
     document = {"apiVersion": "v1", "kind": "List", "items": objects}
     stack.cluster.kubectl("apply", "--filename=-", stdin=json.dumps(document))
     try:
-        laboratory.wait()
-        yield laboratory
+        ready = ("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+        stack.kubectl(*ready, namespace=stack.training)
+        with stack.log(f"pod/{name}", namespace=stack.training) as log:
+            yield Laboratory(stack, name, log)
     finally:
-        stack.kubectl(
-            *("delete", "pod,configmap", laboratory.name, "--wait=false"), namespace=stack.training
-        )
+        stack.kubectl("delete", "pod,configmap", name, "--wait=false", namespace=stack.training)

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -48,6 +48,7 @@ class Stack(Program):
     ) -> None:
         self.cluster, self.docker, self._folder = cluster, docker, folder
         self._edit = edit
+        self._outputs: dict[tuple[str, ...], dict[str, Any]] = {}
         programs = [str(Path(cluster.program).parent), os.environ["PATH"]]
         environment = {
             # Of all that is stood in for, the providers alone: Docker is a real one.
@@ -101,8 +102,16 @@ class Stack(Program):
         """Namespace of training Jobs."""
         return str(self.settings["namespaces"]["training"])
 
+    def outputs(self, *options: str) -> dict[str, Any]:
+        """Return what the stack exports; to ask once is enough, until the CLI does something."""
+        if options not in self._outputs:
+            self._outputs[options] = super().outputs(*options)
+        return dict(self._outputs[options])
+
     def pulumi(self, *arguments: str) -> str:
         """Run the CLI with the settings as they are now."""
+        if arguments[0] != "stack":
+            self._outputs.clear()
         if hasattr(self, "settings"):
             config = {f"mlflow-platform:{key}": value for key, value in self.settings.items()}
             self._file.write_text(yaml.safe_dump({"config": config}))
@@ -137,6 +146,18 @@ class Stack(Program):
             if label in pod["metadata"].get("labels", {}).items()
             and "deletionTimestamp" not in pod["metadata"]
         ]
+
+    @contextmanager
+    def log(self, of: str, namespace: str) -> Iterator[IO[str]]:
+        """What a pod has printed and will print, line by line."""
+        command = [self.cluster.program, f"--kubeconfig={self.cluster.kubeconfig}"]
+        command += [f"--namespace={namespace}", "logs", "--follow", of]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout
+                yield process.stdout
+            finally:
+                process.terminate()
 
     @contextmanager
     def tunnel(self) -> Iterator[str]:

@@ -5,7 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools.project import cache
+from tools.pulumi_cli import appearing
+
 from .stack import Stack
+
+KUBERNETES = "36.0.3"
+"""The newest one: from 37 on it refuses what MLflow gives to it."""
 
 REGISTRY_ANSWERS = """\
 import docker
@@ -29,17 +35,25 @@ docker.APIClient.inspect_distribution = inspect_distribution
 def environment(stack: Stack, folder: Path) -> dict[str, str]:
     """Make an environment of its own, with a Kubernetes client that MLflow goes with."""
     site = folder / "site"
-    # From 37 on it refuses what MLflow gives to it.
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", f"--target={site}"]
-    subprocess.run([*pip, "kubernetes<37"], check=True)
+    site.mkdir()
     if stack.docker.environment:  # else it is the user's own Docker
         (site / "sitecustomize.py").write_text(REGISTRY_ANSWERS)
         _forget_earlier_names(stack)
     return stack.docker.environment | {
         "KUBECONFIG": str(stack.kubeconfig_of_person()),
-        "PYTHONPATH": str(site),
+        "PYTHONPATH": os.pathsep.join([str(site), str(_kubernetes_client())]),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
+
+
+def _kubernetes_client() -> Path:
+    """Its thousand modules take pip ten seconds: once."""
+    kept = cache() / f"kubernetes-client-{KUBERNETES}-{sys.implementation.cache_tag}"
+    if not kept.exists():
+        with appearing(kept) as fresh:
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+            subprocess.run([*pip, f"--target={fresh}", f"kubernetes=={KUBERNETES}"], check=True)
+    return kept
 
 
 def _forget_earlier_names(stack: Stack) -> None:

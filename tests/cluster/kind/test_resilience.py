@@ -85,27 +85,21 @@ def test_the_smallest_size_holds(stack, servers, what):
     """Fourteen clients at once, who move 768 MiB of artifacts through servers of 1.25 GiB each; or
     one, with a model that is larger than that."""
     idle = {server: inside(stack, server, "footprint.py") for server in servers}
-    seen = [idle]
-
-    def work_is_done() -> bool:
-        seen.append({server: inside(stack, server, "footprint.py") for server in servers})
-        return scientists.ended
 
     with laboratory.opened(stack, what) as scientists:
-        eventually(work_is_done, seconds=300)
+        scientists.wait(seconds=300)
         faults = scientists.faults
 
     assert faults == []
     assert restarts(stack) == {server: [(0, {})] for server in servers}
-    for server in servers:
-        after = seen[-1][server]
+    for server, before in idle.items():
+        after = inside(stack, server, "footprint.py")
         assert after["limit"] == SIZES["small"].memory_mib * MIB
         assert after["killed for memory"] == 0
         # Uvicorn replaces a worker that dies, and no counter of Kubernetes shows it.
-        assert after["processes"] == idle[server]["processes"]
-        for kind in ("share", "working set", "current"):
-            most = max(each[server][kind] for each in seen)
-            print(f"{server}: {kind} {idle[server][kind] // MIB} MiB idle, {most // MIB} loaded")
+        assert after["processes"] == before["processes"]
+        for kind in ("share", "working set", "current", "peak"):
+            print(f"{server}: {kind} {before[kind] // MIB} MiB, {after[kind] // MIB} afterwards")
 
 
 # That nobody notices when one of them goes, or their database for a moment.

@@ -51,7 +51,6 @@ BRIDGE = {
             "type": "bridge",
             "bridge": "pods",
             "isGateway": True,
-            "ipMasq": True,
             "hairpinMode": True,
             "ipam": {
                 "type": "host-local",
@@ -59,9 +58,9 @@ BRIDGE = {
                 "routes": [{"dst": "0.0.0.0/0"}],
             },
         },
-        {"type": "portmap", "capabilities": {"portMappings": True}},
     ],
 }
+"""Without `ipMasq`, for which `machine.py` has one rule, and without ports of the node for pods."""
 
 
 def command() -> list[str]:

@@ -21,7 +21,7 @@ from tests.cluster.node import containerd, etcd, images, kubeconfig, policies, s
 from tests.cluster.node.certificates import Authority
 from tests.cluster.node.control_plane import ControlPlane
 from tests.cluster.node.kubelet import TUNED, Kubelet
-from tests.cluster.node.layout import CONTAINERD, DNS, DOMAIN, NAME, REGISTRY, Layout
+from tests.cluster.node.layout import CONTAINERD, DNS, DOMAIN, NAME, PODS, REGISTRY, Layout
 from tests.cluster.programs import Ended, Programs
 
 MANIFESTS = [Path(__file__).with_name(name) for name in ("dns.yaml", "storage.yaml")]
@@ -78,6 +78,9 @@ class Machine:
         self.link.complete()
         subprocess.run(["hostname", NAME], check=True)
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        # Once for all pods: the bridge would call iptables again and again for each of them.
+        to_others = f"POSTROUTING --source {PODS} ! --destination {PODS} --jump MASQUERADE"
+        subprocess.run(["iptables", "--table=nat", "--append", *to_others.split()], check=True)
         for name, value in TUNED.items():
             # The kubelet reads that it is so, and leaves the kernel as it is.
             file = Path("/run/sys") / name
