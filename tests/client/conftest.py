@@ -10,6 +10,7 @@ import pytest
 from mlflow_platform_client import tunnel
 from tests.local.eventually import eventually
 from tests.local.stack import free_ports
+from tools.project import ROOT
 
 GKE = {
     "trackingUri": "http://127.0.0.1:5000",
@@ -78,13 +79,13 @@ def server(tmp_path_factory):
     """A tracking server as the platform runs one, which relays artifacts."""
     folder = tmp_path_factory.mktemp("server")
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}"]
+    command = [sys.executable, "-m", "server.launch", "--host=127.0.0.1", f"--port={port}"]
     command += ["--workers=1", f"--backend-store-uri=sqlite:///{folder / 'mlflow.db'}"]
     command += ["--serve-artifacts", f"--artifacts-destination={folder / 'artifacts'}"]
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=folder, env=os.environ | quiet, stdout=log, stderr=log
+            command, cwd=ROOT, env=os.environ | quiet, stdout=log, stderr=log
         )
         uri = f"http://127.0.0.1:{port}"
         try:

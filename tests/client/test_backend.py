@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import ExecutionException
 
+from mlflow_platform_client.__main__ import main
 from tests import installed, kubernetes_schemas
 from tests.client import door, kubernetes_api
 from tests.client.kubernetes_api import CONTEXT, NAMESPACE
@@ -103,6 +104,19 @@ def type_(runs, config, folder, tmp_path):
 
 
 @pytest.fixture
+def ask(runs, tmp_path, monkeypatch, capsys):
+    """Do what `mlflow-platform` does, here, where MLflow is imported already; what it prints."""
+    monkeypatch.chdir(tmp_path)
+
+    def asked(*arguments):
+        monkeypatch.setattr("sys.argv", ["mlflow-platform", *arguments])
+        main()
+        return capsys.readouterr().out
+
+    return asked
+
+
+@pytest.fixture
 def closed(server, config, runs, monkeypatch):
     """The same server behind a login, which this shell has."""
     with door.before(server, "ana", "hunter2") as there:
@@ -129,7 +143,7 @@ def test_mlflow_run_shows_the_log_and_ends_well_with_the_job(type_, runs, experi
 
 
 def test_ctrl_c_where_nobody_can_answer_leaves_the_job_and_says_how_to_go_on(
-    type_, runs, experiment
+    type_, ask, runs, experiment, capsys
 ):
     options = ("--entry-point=sleep", f"--experiment-id={experiment}", "--run-name=night")
     process = type_("mlflow", *RUN_IT, *options)
@@ -146,18 +160,16 @@ def test_ctrl_c_where_nobody_can_answer_leaves_the_job_and_says_how_to_go_on(
     assert (run.info.status, run.info.run_name) == ("RUNNING", "night")
     assert run.data.tags["mlflow.project.backend"] == "platform"
 
-    said, _ = type_("mlflow_platform_client", "status", run.info.run_id).communicate()
+    said = ask("status", run.info.run_id)
     assert f"run        {run.info.run_id} RUNNING\njob        small-" in said
     said, _ = type_("mlflow_platform_client", "cancel", run.info.run_id).communicate()
     assert "cancelled by" in said
     assert runs.get_run(run.info.run_id).info.status == "KILLED"
-    said, _ = type_("mlflow_platform_client", "status", "unknown").communicate()
-    assert "error: the tracking server says: " in said
-    assert "Traceback" not in said
-    process = type_("mlflow_platform_client", "logs", run.info.run_id)
-    said, _ = process.communicate()
-    assert (process.returncode, said.count("\n")) == (1, 1)
-    assert "has no Job in namespace mlflow-training" in said
+    with pytest.raises(SystemExit, match=r"^error: the tracking server says: "):
+        ask("status", "unknown")
+    with pytest.raises(SystemExit, match=r"^error: .* has no Job in namespace mlflow-training.*\Z"):
+        ask("logs", run.info.run_id)
+    assert capsys.readouterr() == ("", ""), "this one line is all"
 
 
 @pytest.mark.parametrize(("answer", "status"), [("c", "KILLED"), ("k", "FINISHED")])

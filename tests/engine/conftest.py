@@ -27,9 +27,13 @@ def cloud() -> Iterator[StandInCloud]:
 @pytest.fixture(scope="module")
 def stack(
     cli: Path, cloud: StandInCloud, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Stack]:
+) -> Callable[..., Stack]:
     """Make a stack from its committed file, not yet deployed."""
-    return lambda name: Stack(name, tmp_path_factory.mktemp(name), cloud, cli)
+
+    def made(name: str, *, checkpoints: bool = False) -> Stack:
+        return Stack(name, tmp_path_factory.mktemp(name), cloud, cli, checkpoints=checkpoints)
+
+    return made
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -31,9 +31,16 @@ class Step:
 class Stack(Program):
     """One on a cloud that is stood in for."""
 
-    def __init__(self, name: str, folder: Path, cloud: StandInCloud, cli: Path) -> None:
+    def __init__(
+        self, name: str, folder: Path, cloud: StandInCloud, cli: Path, *, checkpoints: bool = False
+    ) -> None:
+        """Without checkpoints the engine writes the state when a command ends, however it does.
+
+        To write all of it anew after each resource takes as long as the rest of an `up`.
+        """
         self.cloud = cloud
-        super().__init__(name, folder, cli, cloud.environment)
+        saving = {} if checkpoints else {"PULUMI_SKIP_CHECKPOINTS": "true"}
+        super().__init__(name, folder, cli, {**cloud.environment, **saving})
         if "platform: gke" in (self.program / f"Pulumi.{name}.yaml").read_text():
             self.set("project", PROJECT)
 

@@ -3,13 +3,23 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from . import secrecy
 from .cloud.journal import Entry
 from .cloud.thing import Thing
-from .dependencies import ancestors, declared, finished, longest_path, names, started, token
+from .dependencies import (
+    Needs,
+    ancestors,
+    declared,
+    finished,
+    longest_path,
+    names,
+    started,
+    token,
+)
 from .needs import needed
 from .stack import Refusal, Stack, Step, fill_buckets
 from .tokens import (
@@ -44,7 +54,7 @@ class Preview:
 
 
 @pytest.fixture(scope="module")
-def new(stack: Callable[[str], Stack]) -> Stack:
+def new(stack: Callable[..., Stack]) -> Stack:
     return stack("dev")
 
 
@@ -57,6 +67,16 @@ def preview(new: Stack) -> Preview:
 def dev(new: Stack, preview: Preview) -> Stack:
     new.up()
     return new
+
+
+@pytest.fixture(scope="module")
+def resources(dev: Stack) -> list[dict[str, Any]]:
+    return dev.resources()
+
+
+@pytest.fixture(scope="module")
+def needs(dev: Stack, resources: list[dict[str, Any]]) -> Needs:
+    return needed(dev.cloud.journal, resources)
 
 
 @pytest.fixture
@@ -110,39 +130,39 @@ def test_no_secret_is_in_the_state_in_plain_text(dev):
     assert secrecy.in_plain_text(dev) == []
 
 
-def test_everything_waits_for_all_that_it_needs(dev):
+def test_everything_waits_for_all_that_it_needs(resources, needs):
     """What a request needs is what the cloud looked up before it granted it: luck is not enough."""
-    before, needs = ancestors(declared(dev.resources())), needed(dev)
+    before = ancestors(declared(resources))
 
     for urn in needs:
         assert names(needs[urn] - before(urn)) == set(), names([urn])
 
 
-def test_nothing_slow_waits_for_something_slow_that_it_does_not_need(dev):
-    waits, needs = ancestors(declared(dev.resources())), ancestors(needed(dev))
-    slow = {urn for urn in needed(dev) if dev.cloud.seconds(urn) >= SLOW}
+def test_nothing_slow_waits_for_something_slow_that_it_does_not_need(dev, resources, needs):
+    waits, must_wait = ancestors(declared(resources)), ancestors(needs)
+    slow = {urn for urn in needs if dev.cloud.seconds(urn) >= SLOW}
 
     for urn in slow:
-        assert names(waits(urn) & slow) <= names(needs(urn) & slow), names([urn])
+        assert names(waits(urn) & slow) <= names(must_wait(urn) & slow), names([urn])
 
 
-def test_the_longest_path_is_googles_own(dev):
+def test_the_longest_path_is_googles_own(dev, resources, needs):
     """With all that we declare, `up` takes less than a minute longer than it must."""
     seconds = dev.cloud.seconds
-    ours, least = (longest_path(g, seconds) for g in (declared(dev.resources()), needed(dev)))
+    ours, least = (longest_path(g, seconds) for g in (declared(resources), needs))
     report = [f"{seconds(urn):6.0f} s  {names([urn]).pop()}" for urn in ours if seconds(urn)]
 
     assert sum(map(seconds, ours)) - sum(map(seconds, least)) < SLOW, "\n".join(report)
 
 
-def test_nothing_gives_up_waiting_on_a_day_when_the_database_is_slow(dev):
+def test_nothing_gives_up_waiting_on_a_day_when_the_database_is_slow(dev, resources, needs):
     """The provider begins to wait when an object exists, however far away its pods still are."""
-    resources = {r["urn"]: r for r in dev.resources()}
-    waits, needs = declared(resources.values()), needed(dev)
+    states = {r["urn"]: r for r in resources}
+    waits = declared(resources)
     done = finished(waits, lambda urn: SLOW_DAY.get(token(urn), dev.cloud.seconds(urn)))
 
     for urn in needs:
-        limit = resources[urn].get("customTimeouts", {}).get("create", PATIENCE)
+        limit = states[urn].get("customTimeouts", {}).get("create", PATIENCE)
         for awaited in needs[urn] - ancestors(waits)(urn):
             waiting = done(awaited) - started(waits, done, urn)
             assert waiting < limit, (names([urn]), names([awaited]))
@@ -170,11 +190,10 @@ def grown(dev: Stack) -> list[Entry]:
     instance = dev.cloud.one(INSTANCE)
     for settings in (instance.inputs["settings"], instance.outputs["settings"]):
         settings["diskSize"] = GROWN_GB
-    dev.refresh()
     before = len(dev.cloud.journal.entries)
     dev.set("database.tier", "db-custom-4-15360")
     dev.set("cpuPool.maxNodes", 7)
-    dev.up()
+    dev.up("--refresh")
     return dev.cloud.journal.since(before)
 
 

@@ -18,9 +18,9 @@ MIGRATION = "Upgrade failed. The schema is unchanged, so servers of the old vers
 
 
 @pytest.fixture(scope="module")
-def failed(stack: Callable[[str], Stack], cloud: StandInCloud) -> Stack:
+def failed(stack: Callable[..., Stack], cloud: StandInCloud) -> Stack:
     """A first `up` in a project without quota for nodes."""
-    dev = stack("dev")
+    dev = stack("dev", checkpoints=True)
     cloud.fail(POOL, QUOTA)
     with pytest.raises(Refusal, match="Insufficient regional quota"):
         dev.up()

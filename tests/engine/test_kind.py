@@ -5,6 +5,7 @@ People log in to it.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ class Preview:
 
 
 @pytest.fixture(scope="module")
-def new(stack: Callable[[str], Stack], cloud: StandInCloud) -> Stack:
+def new(stack: Callable[..., Stack], cloud: StandInCloud) -> Stack:
     cloud.world.contexts.add(CONTEXT)
     kind = stack("kind")
     kind.set("access.auth", "basic")
@@ -45,6 +46,11 @@ def preview(new: Stack) -> Preview:
 def kind(new: Stack, preview: Preview) -> Stack:
     new.up()
     return new
+
+
+@pytest.fixture(scope="module")
+def outputs(kind: Stack) -> dict[str, Any]:
+    return kind.outputs()
 
 
 @pytest.fixture
@@ -75,7 +81,7 @@ def test_nothing_of_a_cloud_was_asked_for(kind):
     assert packages == {"kubernetes", "random"}
 
 
-def test_both_images_are_with_the_nodes_and_the_pods_run_them(kind):
+def test_both_images_are_with_the_nodes_and_the_pods_run_them(kind, outputs):
     pod = kind.cloud.one(DEPLOYMENT).inputs["spec"]["template"]["spec"]
     images = kind.cloud.world.node_images
 
@@ -84,7 +90,7 @@ def test_both_images_are_with_the_nodes_and_the_pods_run_them(kind):
         "localhost/mlflow-training",
     }
     assert pod["containers"][0]["image"] in images
-    assert kind.outputs()["trainingImage"] in images
+    assert outputs["trainingImage"] in images
 
 
 def test_a_second_up_changes_nothing(kind):
@@ -104,24 +110,25 @@ def test_no_password_and_no_key_is_in_the_state_in_plain_text(kind):
     assert secrecy.in_plain_text(kind) == []
 
 
-def test_the_admins_password_is_an_output_for_who_may_see_secrets(kind):
-    shown, hidden = kind.outputs("--show-secrets"), kind.outputs()
+def test_the_admins_password_is_an_output_for_who_may_see_secrets(kind, outputs):
+    shown = kind.outputs("--show-secrets")
 
-    assert shown["adminUser"] == hidden["adminUser"] == "admin"
+    assert shown["adminUser"] == outputs["adminUser"] == "admin"
     assert shown["adminPassword"] in secrecy.passwords(kind)
-    assert hidden["adminPassword"] == HIDDEN
+    assert outputs["adminPassword"] == HIDDEN
 
 
 def test_everything_waits_for_all_that_it_needs(kind):
     """What a request needs is what the cluster looked up before it was done: luck is not enough."""
-    before, needs = ancestors(declared(kind.resources())), needed(kind)
+    resources = kind.resources()
+    before, needs = ancestors(declared(resources)), needed(kind.cloud.journal, resources)
 
     for urn in needs:
         assert names(needs[urn] - before(urn)) == set(), names([urn])
 
 
-def test_an_image_that_the_nodes_have_lost_is_handed_over_again(kind):
-    lost = kind.outputs()["trainingImage"]
+def test_an_image_that_the_nodes_have_lost_is_handed_over_again(kind, outputs):
+    lost = outputs["trainingImage"]
     kind.cloud.world.node_images.discard(lost)
 
     kind.refresh()
@@ -166,11 +173,15 @@ def test_another_cluster_is_said_to_replace_everything_in_this_one(kind, setting
 
 @pytest.fixture(scope="module")
 def changed(kind: Stack) -> list[Entry]:
-    """What is asked of the cluster for another image of the server and a larger volume."""
+    """What is asked of the cluster for another image of the server and a larger volume.
+
+    Pulumi alone learns that the data is protected from now on.
+    """
     before = len(kind.cloud.journal.entries)
     dockerfile = kind.program / "server/Dockerfile"
     dockerfile.write_text(dockerfile.read_text() + "\nLABEL release=next\n")
     kind.set("database.storageGib", 20)
+    kind.set("protectData", True)
     kind.up()
     return kind.cloud.journal.since(before)
 
@@ -192,8 +203,6 @@ def test_the_stores_are_left_alone_meanwhile(changed):
 
 @pytest.fixture(scope="module")
 def protected(kind: Stack, changed: list[Entry]) -> Stack:
-    kind.set("protectData", True)
-    kind.up()
     return kind
 
 
@@ -207,12 +216,11 @@ def test_a_protected_stack_refuses_to_be_destroyed_before_anything_is_deleted(pr
     assert len(protected.cloud.journal.done("delete")) == before
 
 
-def test_a_protected_stack_keeps_the_password_that_opens_its_server(protected):
-    protected.set("access.auth", "none")
+def test_a_protected_stack_keeps_the_password_that_opens_its_server(protected, setting):
+    setting("access.auth", "none")
 
     with pytest.raises(Refusal, match="protected"):
         protected.preview()
-    protected.set("access.auth", "basic")
 
 
 @pytest.fixture(scope="module")

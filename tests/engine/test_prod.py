@@ -9,7 +9,7 @@ from .tokens import BUCKET, CLUSTER, INSTANCE
 
 
 @pytest.fixture(scope="module")
-def prod(stack: Callable[[str], Stack]) -> Stack:
+def prod(stack: Callable[..., Stack]) -> Stack:
     prod = stack("prod")
     prod.up()
     fill_buckets(prod)
@@ -32,20 +32,22 @@ def test_destroy_is_refused_before_anything_is_deleted(prod, options):
     assert prod.cloud.journal.done("delete") == []
 
 
-def test_taking_the_protection_off_needs_to_be_said_twice(prod):
+@pytest.fixture(scope="module")
+def said_once(prod: Stack) -> Stack:
     prod.set("protectData", False)
+    return prod
 
+
+def test_taking_the_protection_off_needs_to_be_said_twice(said_once):
     with pytest.raises(Refusal, match="allowDataLoss"):
-        prod.preview()
-    prod.set("protectData", True)
+        said_once.preview()
 
 
 @pytest.fixture(scope="module")
-def unprotected(prod: Stack) -> Stack:
-    prod.set("protectData", False)
-    prod.set("allowDataLoss", "prod")
-    prod.up()
-    return prod
+def unprotected(said_once: Stack) -> Stack:
+    said_once.set("allowDataLoss", "prod")
+    said_once.up()
+    return said_once
 
 
 def test_one_switch_lowers_every_guard(unprotected):

@@ -18,6 +18,7 @@ from functools import cache
 from operator import attrgetter
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 from tests.preloaded import CLIENT
 from tools.project import PYTHON, ROOT
@@ -34,7 +35,7 @@ def main(address: str) -> None:
             preload()
             if not os.fork():
                 look_after(client)
-                return
+                end()
             client.close()
             with suppress(ChildProcessError):  # there is none
                 while os.waitpid(-1, os.WNOHANG) != (0, 0):
@@ -45,6 +46,7 @@ def main(address: str) -> None:
 @cache
 def preload() -> None:
     """Import what the program does of others; SDKs load a part when it is asked for by name."""
+    gc.disable()  # what is imported stays, and no fork lives long enough to have garbage
     import pulumi.automation._server  # noqa: F401
     import pulumi_gcp
     import pulumi_kubernetes
@@ -56,7 +58,6 @@ def preload() -> None:
         for name in re.findall(r"\b(?:gcp|k8s)(?:\.\w+)+", file.read_text()):
             with suppress(AttributeError):  # it was only a text
                 attrgetter(name)(sdks)
-    gc.freeze()
 
 
 def look_after(client: socket.socket) -> None:
@@ -70,7 +71,7 @@ def look_after(client: socket.socket) -> None:
         client.close()
         os.setpgid(0, 0)
         run(files, arguments, folder, environment)
-        return
+        end()
     for file in (running, *files):
         os.close(file)
     with suppress(ProcessLookupError, PermissionError, BrokenPipeError):
@@ -104,6 +105,13 @@ def run(files: list[int], arguments: list[str], folder: str, environment: dict[s
         if sys.argv[1] != "run":  # our language host starts the program with its own Python
             sys.executable = str(CLIENT)
         runpy.run_path(what, run_name="__main__")
+
+
+def end() -> NoReturn:
+    """At once: Python would first let go of all that it shares with the server, and so copy it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 The SDK passes a misspelt key of a dict literal on without a word; the real provider refuses it.
 """
 
+import gc
 import importlib
 import inspect
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from pulumi import _types
@@ -47,10 +49,20 @@ def args_class(token: str) -> type:
     path = [part.split(".")[0] for part in area.split("/")]
     if package == "kubernetes":
         # Importing the class's own module would put the module in the place of the class.
-        resource = getattr(importlib.import_module(f"pulumi_kubernetes.{'.'.join(path)}"), name)
+        resource = getattr(_imported(f"pulumi_kubernetes.{'.'.join(path)}"), name)
         return typing.cast(type, getattr(inspect.getmodule(resource), f"{name}InitArgs"))
     places = [f"pulumi_{package}"] if path[0] == "index" else [f"pulumi_{package}", path[0]]
-    return typing.cast(type, getattr(importlib.import_module(".".join(places)), f"{name}Args"))
+    return typing.cast(type, getattr(_imported(".".join(places)), f"{name}Args"))
+
+
+def _imported(module: str) -> ModuleType:
+    """A part of an SDK; it is large, so nobody looks for garbage in it, now or later."""
+    gc.disable()
+    try:
+        return importlib.import_module(module)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @cache
