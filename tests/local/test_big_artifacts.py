@@ -1,8 +1,8 @@
 """A model that MLflow's client calls large: it asks whether it may send it past the server."""
 
 import hashlib
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -51,12 +51,8 @@ def test_a_big_model_goes_to_the_store_and_back(stack, model, run, tmp_path):
     assert digest(there) == digest(model)
 
 
-def test_an_upload_survives_a_server_that_dies_in_the_middle(
-    stack, model, run, tmp_path, monkeypatch
-):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")  # as MLflow's client comes
-    client = MlflowClient(stack.uri)
-    upload = threading.Thread(target=client.log_artifact, args=(run, str(model)))
+def survived(stack, transfer: Callable[[], None]) -> None:
+    """Make a transfer, in whose middle every server that is at it dies."""
     workers = psutil.Process(stack.pid("server")).children()
     before = {worker: worker.io_counters().write_chars for worker in workers}
 
@@ -67,11 +63,33 @@ def test_an_upload_survives_a_server_that_dies_in_the_middle(
             if worker.io_counters().write_chars - before[worker] > 100 * MIB
         ]
 
-    upload.start()
-    eventually(busy)
-    for worker in busy():
-        worker.kill()
-    upload.join()
+    with ThreadPoolExecutor(1) as beside:
+        made = beside.submit(transfer)
+        eventually(busy)
+        for worker in busy():
+            worker.kill()
+        made.result()
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """As MLflow's client comes."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")
+
+
+@pytest.mark.usefixtures("patient")
+def test_an_upload_survives_a_server_that_dies_in_the_middle(stack, model, run, tmp_path):
+    client = MlflowClient(stack.uri)
+    survived(stack, lambda: client.log_artifact(run, str(model)))
 
     there = Path(client.download_artifacts(run, model.name, str(tmp_path)))
     assert digest(there) == digest(model)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_download_survives_a_server_that_dies_in_the_middle(stack, model, run, tmp_path):
+    client = MlflowClient(stack.uri)
+    client.log_artifact(run, str(model))
+    survived(stack, lambda: client.download_artifacts(run, model.name, str(tmp_path)))
+
+    assert digest(tmp_path / model.name) == digest(model)
