@@ -12,6 +12,7 @@ from server.pod import SERVER, Document, SecretKey, tracking_pod
 from server.spec import SURGE_REPLICAS, ServerSpec
 
 from .after import after
+from .network_policies import Listener
 
 PORT = 80
 """Of the Service, so that its address needs no port."""
@@ -39,6 +40,21 @@ def pod_labels(service: str) -> dict[str, str]:
         "app.kubernetes.io/component": "tracking",
         "app.kubernetes.io/instance": service,
     }
+
+
+def listeners(
+    service: str,
+    spec: ServerSpec,
+    *,
+    callers: Sequence[Input[str]],
+    watchers: Sequence[Input[str]],
+) -> list[Listener]:
+    """Namespaces that may call the pods behind a Service, and those that may read their metrics."""
+    labels = pod_labels(service)
+    called = [Listener(labels=labels, port=spec.port, callers=callers)]
+    if spec.metrics_port:
+        called.append(Listener(labels=labels, port=spec.metrics_port, callers=watchers))
+    return called
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,6 @@ from components.network_policies import (
     DNS,
     HTTPS,
     METADATA,
-    Listener,
     NetworkPolicies,
     NetworkPoliciesArgs,
     cloud_sql,
@@ -35,6 +34,7 @@ from components.tracking_server import (
     TrackingServer,
     TrackingServerArgs,
     host_names,
+    listeners,
     pod_labels,
 )
 from components.training_access import TrainingAccess, TrainingAccessArgs
@@ -159,14 +159,7 @@ def deploy(stack: Stack) -> Handoff:
         NetworkPoliciesArgs(
             namespace=serving.name,
             egress=[DNS, HTTPS, METADATA, cloud_sql(stack.network.peering)],
-            listeners=[
-                Listener(labels=pod_labels(SERVICE), port=port, callers=callers)
-                for port, callers in (
-                    (SERVER_PORT, [training.name]),
-                    (spec.metrics_port, COLLECTORS),
-                )
-                if port
-            ],
+            listeners=listeners(SERVICE, spec, callers=[training.name], watchers=COLLECTORS),
         ),
         opts=in_cluster,
     )
@@ -259,7 +252,8 @@ def deploy(stack: Stack) -> Handoff:
             everything=[
                 *(services, identities, images, artifacts, network, database, cluster, cpu, *gpus),
                 *(serving, serving_policies, training, training_policies, migration, server, jobs),
-                *(*ray, *monitoring),
+                *ray,
+                *monitoring,
                 *([login] if login else []),
             ],
         ),

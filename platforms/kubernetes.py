@@ -13,7 +13,6 @@ from components.network_policies import (
     DNS,
     HTTPS,
     Caller,
-    Listener,
     NetworkPolicies,
     NetworkPoliciesArgs,
     pods,
@@ -25,6 +24,7 @@ from components.tracking_server import (
     TrackingServer,
     TrackingServerArgs,
     host_names,
+    listeners,
     pod_labels,
 )
 from components.training_access import TrainingAccess, TrainingAccessArgs
@@ -94,14 +94,7 @@ def deploy(stack: Stack) -> Handoff:
                 )
             ],
             listeners=[
-                *(
-                    Listener(labels=server_pods, port=port, callers=callers)
-                    for port, callers in (
-                        (SERVER_PORT, [training]),
-                        (spec.metrics_port, stack.server.metrics_from),
-                    )
-                    if port
-                ),
+                *listeners(SERVICE, spec, callers=[training], watchers=stack.server.metrics_from),
                 *database.listeners,
                 *artifacts.listeners,
             ],
