@@ -100,8 +100,10 @@ def test_a_second_up_changes_nothing(dev):
 def test_the_server_logs_in_to_the_database_as_its_google_account(dev):
     accounts = {each.outputs["email"] for each in dev.stack.cloud.world.of(ACCOUNT)}
     said = {each["metadata"]["name"]: annotation(each) for each in dev.objects("serviceaccounts")}
+    # An autovacuum worker is connected to the database too, as nobody.
     logged_in = dev.data.sql.postgres.execute(
-        "SELECT DISTINCT usename FROM pg_stat_activity WHERE datname = 'mlflow'"
+        "SELECT DISTINCT usename FROM pg_stat_activity "
+        "WHERE datname = 'mlflow' AND backend_type = 'client backend'"
     )
 
     assert said["tracking"] in accounts
