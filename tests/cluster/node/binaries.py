@@ -1,4 +1,4 @@
-"""The programs of a node that are built from source: each module of ours pins some of them."""
+"""The programs of a node that are built from source, as our Go module pins them."""
 
 import re
 from pathlib import Path
@@ -23,14 +23,8 @@ NODE = GoModule(
     # It imports a module by a name that differs from another's in capitals only.
     apart=("github.com/rancher/local-path-provisioner",),
 )
-POLICIES = GoModule(
-    name="policies",
-    folder=FOLDER / "policies",
-    title="Network policies",
-    expect="about three minutes on two cores",
-)
 
 
-def find() -> tuple[Path, ...]:
-    """The folders of all programs."""
-    return NODE.find(), POLICIES.find()
+def find() -> Path:
+    """The folder of the programs."""
+    return NODE.find()

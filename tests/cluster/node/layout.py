@@ -30,8 +30,8 @@ class Layout:
     """A node's files, and its addresses on the link to this machine."""
 
     folder: Path
-    binaries: tuple[Path, ...]
-    """Folders of the programs that were built."""
+    binaries: Path
+    """The folder of the programs that were built."""
     host: str
     """This machine, as pods reach it."""
     address: str
@@ -64,4 +64,4 @@ class Layout:
 
     def binary(self, name: str) -> str:
         """One of the programs that were built."""
-        return next(str(folder / name) for folder in self.binaries if (folder / name).exists())
+        return str(self.binaries / name)

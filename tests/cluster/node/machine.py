@@ -1,6 +1,6 @@
 """Starts a node's programs in their order and stands by them.
 
-`python -m tests.cluster.node.machine FOLDER BINARIES...`, inside an enclosure.
+`python -m tests.cluster.node.machine FOLDER BINARIES`, inside an enclosure.
 """
 
 import ssl
@@ -67,7 +67,7 @@ class Machine:
             self.kubectl("apply", "--filename", str(file))
         self.programs.start("local-path-provisioner", storage.command(self.layout))
         self.kubectl("wait", "--for=create", f"node/{NAME}", "--timeout=60s")
-        self.programs.start("kube-router", policies.command(self.layout))
+        self.programs.start("policies", policies.command(self.layout))
         self.programs.wait(self.serves_names)
         self.kubectl("wait", "--for=condition=Ready", f"node/{NAME}", "--timeout=60s")
 
@@ -130,7 +130,7 @@ class Machine:
         subprocess.run([*command, *arguments], check=True)
 
 
-def main(folder: Path, *binaries: Path) -> None:
+def main(folder: Path, binaries: Path) -> None:
     """Be the node until one of its programs ends."""
     link = Enclosure(folder).plan.link
     assert link is not None, "a node needs a network of its own"
@@ -145,6 +145,6 @@ def main(folder: Path, *binaries: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        main(*map(Path, sys.argv[1:]))
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
     except (Ended, subprocess.CalledProcessError) as problem:
         sys.exit(str(problem))

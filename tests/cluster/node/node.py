@@ -50,13 +50,8 @@ class Node:
         """
         programs = binaries.find()
         folder = self.enclosure.folder
-        command = [
-            str(PYTHON),
-            "-m",
-            "tests.cluster.node.machine",
-            str(folder),
-            *map(str, programs),
-        ]
+        module = [str(PYTHON), "-m", "tests.cluster.node.machine"]
+        command = [*module, str(folder), str(programs)]
         ready = folder / "ready"
         with ExitStack() as stack:
             with progress.step("Kubernetes node", expect="about half a minute") as done:

@@ -4,15 +4,10 @@ from tests.cluster.node.layout import NAME, SERVICES, Layout
 
 
 def command(layout: Layout) -> list[str]:
-    """Run kube-router for its firewall alone."""
+    """Run the firewall of `main.go`."""
     return [
-        layout.binary("kube-router"),
+        layout.binary("policies"),
         f"--kubeconfig={layout.admin}",
-        f"--hostname-override={NAME}",
-        f"--service-cluster-ip-range={SERVICES}",
-        "--run-firewall=true",
-        "--run-router=false",
-        "--run-service-proxy=false",
-        "--enable-cni=false",
-        "--health-port=0",
+        f"--node={NAME}",
+        f"--services={SERVICES}",
     ]
