@@ -295,9 +295,10 @@ def _pod(
                 "serve",
                 ports=[{"name": "postgres", "containerPort": PORT}],
                 # 1 is "starting up": a recovery may take as long as it takes.
-                startupProbe={**_asks("pg_isready -q; test $? -le 1"), "failureThreshold": 60},
-                readinessProbe={**_asks("pg_isready -q"), "failureThreshold": 3},
-                livenessProbe={**_asks("pg_isready -q; test $? -le 1"), "failureThreshold": 6},
+                startupProbe=_asks("pg_isready -q; test $? -le 1", seconds=5, failures=60),
+                # Each question starts processes in the container.
+                readinessProbe=_asks("pg_isready -q", seconds=10, failures=2),
+                livenessProbe=_asks("pg_isready -q; test $? -le 1", seconds=15, failures=3),
                 # SIGTERM alone would wait until the last connection is closed.
                 lifecycle={"preStop": {"exec": {"command": ["sh", "-c", "kill -INT 1"]}}},
             )
@@ -313,9 +314,10 @@ def _pod(
     }
 
 
-def _asks(command: str) -> Document:
+def _asks(command: str, *, seconds: int, failures: int) -> Document:
     return {
         "exec": {"command": ["sh", "-c", command]},
-        "periodSeconds": 5,
+        "periodSeconds": seconds,
         "timeoutSeconds": 5,
+        "failureThreshold": failures,
     }

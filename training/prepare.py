@@ -4,20 +4,26 @@ Nothing here imports scikit-learn, so that what is missing is said seconds earli
 """
 
 import argparse
+import json
 import warnings
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pandas as pd
 import yaml
+from mlflow import ActiveRun, MlflowClient
 from mlflow.data.pandas_dataset import from_pandas
+from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 import airline
 import flights
 import storage
 from terminal import say, timed
 from unusable import Unusable
+
+DESCRIBED = 1000
+"""Rows that tell the types of all; every column is complete by `flights.check`."""
 
 
 def environment(path: str) -> dict[str, Any]:
@@ -43,14 +49,24 @@ def read(args: argparse.Namespace) -> pd.DataFrame:
     return frame
 
 
-def log_data(frame: pd.DataFrame, fpath: str) -> None:
-    """Name the data in the run, with a digest that tells one table from another."""
+def log_data(run: ActiveRun, frame: pd.DataFrame, fpath: str) -> None:
+    """Name the data in the run, with a digest that tells one table from another.
+
+    MLflow's own description looks at each value by itself: ten seconds for 300,000 flights.
+    """
     source = fpath if "://" in fpath else storage.locate(fpath)[1]
     with warnings.catch_warnings(action="ignore"):
-        data = from_pandas(
-            flights.plain(frame), source=source, name=Path(fpath).stem, targets=flights.TARGET
-        )
-        mlflow.log_input(data, context="training")
+        first = from_pandas(
+            flights.plain(frame.head(DESCRIBED)),
+            source=source,
+            name=Path(fpath).stem,
+            targets=flights.TARGET,
+            digest=flights.digest(frame),
+        ).to_dict()
+    size = {"num_rows": len(frame), "num_elements": int(frame.size)}
+    data = Dataset(**first | {"profile": json.dumps(size)})
+    training = InputTag(MLFLOW_DATASET_CONTEXT, "training")
+    MlflowClient().log_inputs(run.info.run_id, [DatasetInput(data, [training])])
 
 
 def split(frame: pd.DataFrame, args: argparse.Namespace) -> tuple[pd.DataFrame, pd.DataFrame]:

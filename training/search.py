@@ -53,7 +53,7 @@ def main() -> None:
         mlflow.set_tags({"model": "forest", "search": args.search_name, **chosen.tags()})
         conda = prepare.environment(args.conda_env)
         frame = prepare.read(args)
-        prepare.log_data(frame, args.fpath)
+        prepare.log_data(run, frame, args.fpath)
         train, test = prepare.split(frame, args)
         sample = train.sample(min(args.trial_rows, len(train)), random_state=args.seed)
         learn, validate = flights.split(sample, args.split, args.seed)

@@ -55,7 +55,7 @@ def main() -> None:
         mlflow.set_tags({"model": args.model, **chosen.tags()})
         conda = prepare.environment(args.conda_env)
         frame = prepare.read(args)
-        prepare.log_data(frame, args.fpath)
+        prepare.log_data(run, frame, args.fpath)
         train, test = prepare.split(frame, args)
         import report  # not at the top: it imports scikit-learn
 

@@ -120,6 +120,16 @@ def test_the_whole_table_takes_little_memory(table):
     assert flights.read(str(table)).memory_usage(deep=True).sum() / 327_346 < 30
 
 
+@pytest.mark.parametrize("batch", [1_000_000, 1000])
+def test_one_other_value_or_row_makes_another_digest(frame, monkeypatch, batch):
+    known = flights.digest(frame)
+    monkeypatch.setattr(flights, "BATCH", batch)
+    changed = frame.copy()
+    changed.loc[changed.index[-1], "Distance"] += 1
+    assert flights.digest(frame.copy()) == known
+    assert known not in (flights.digest(changed), flights.digest(frame.iloc[:-1]))
+
+
 def test_a_stratified_split_keeps_the_share_of_late_flights_and_follows_the_seed(frame):
     train, test = flights.split(frame, "stratified", seed=1)
     assert sorted([*train.index, *test.index]) == list(frame.index)

@@ -1,4 +1,5 @@
 import io
+import json
 import re
 import sys
 
@@ -51,6 +52,10 @@ def test_a_run_tells_what_it_was_made_from(trained, few):
     assert trained.data.tags["device"] == "cpu"
     (data,) = trained.inputs.dataset_inputs
     assert str(few) in data.dataset.source
+    assert json.loads(data.dataset.profile)["num_rows"] == len(pd.read_parquet(few))
+    columns = json.loads(data.dataset.schema)["mlflow_colspec"]
+    assert [column["name"] for column in columns] == [*flights.FEATURES, flights.TARGET]
+    assert {tag.key: tag.value for tag in data.tags} == {"mlflow.data.context": "training"}
 
 
 def test_a_run_keeps_every_plot_of_a_model(trained, shared_store):

@@ -5,10 +5,10 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow.pyfunc
 import pytest
 import requests
 from mlflow import MlflowClient
@@ -24,9 +24,11 @@ READ = """\
 import sys
 import mlflow
 
-model = mlflow.pyfunc.load_model(f"runs:/{sys.argv[1]}/model")
-print("predicted", len(model.predict(model.input_example)))
+for run in sys.argv[1:]:
+    model = mlflow.pyfunc.load_model(f"runs:/{run}/model")
+    print("predicted", *sorted(set(model.predict(model.input_example))))
 """
+PREDICTED = re.compile(r"^predicted( [01])+$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def job(stack: Stack) -> str:
 python -c '{READ}' "$(grep -o '/runs/[0-9a-f]*' /tmp/said | cut -d/ -f3)"
 """
     said = training_job.run(stack, command, MLFLOW_EXPERIMENT_NAME="in the cluster")
-    assert re.search(r"^predicted [1-9]", said, re.MULTILINE), said
+    assert PREDICTED.search(said), said
     found = re.search(r"/runs/([0-9a-f]+)", said)
     assert found, said
     return found[1]
@@ -114,17 +116,13 @@ def test_a_job_trains_and_logs_and_reads_back_what_it_logged(job):
     assert job
 
 
-def test_what_a_job_logged_is_there_through_the_tunnel(job, tunnel, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tunnel)
+def test_what_a_job_logged_is_there_through_the_tunnel(job, tunnel):
     run = MlflowClient(tunnel).get_run(job)
-    model = mlflow.pyfunc.load_model(f"runs:/{job}/model")
-
     assert run.info.status == "FINISHED"
     assert run.data.params["rows"] == "3000"
-    assert set(model.predict(model.input_example)) <= {0, 1}
 
 
-def test_a_scientist_trains_through_the_tunnel_and_reads_the_model_back(stack, tunnel, monkeypatch):
+def test_a_scientist_trains_through_the_tunnel_and_reads_models_back(stack, job, tunnel):
     command = ["mlflow", "run", stack.program / "training", "--env-manager=local"]
     command += ["--entry-point=forest", "--experiment-name=tunnel", "-Prows=3000"]
     command += ["-Pn_estimators=5"]
@@ -133,10 +131,11 @@ def test_a_scientist_trains_through_the_tunnel_and_reads_the_model_back(stack, t
 
     client = MlflowClient(tunnel)
     (run,) = client.search_runs([client.get_experiment_by_name("tunnel").experiment_id])
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", tunnel)
-    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
     assert run.data.metrics["accuracy"] > 0.5
-    assert set(model.predict(model.input_example)) <= {0, 1}
+    # In a process of its own: to load one, skops looks through every module that there is.
+    read = [sys.executable, "-c", READ, job, run.info.run_id]
+    said = subprocess.check_output(read, env=environment, text=True)
+    assert len(PREDICTED.findall(said)) == 2
 
 
 def test_a_refresh_finds_no_drift(stack):
