@@ -4,6 +4,8 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+# First of all: it looks for hundreds of names in each module that is there, once.
+import skops.io  # noqa: F401  isort: skip
 import mlflow
 import pytest
 
