@@ -2,9 +2,11 @@
 
 import fcntl
 import itertools
+import os
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -41,6 +43,23 @@ def own(name: str) -> Iterator[Path]:
                 store.mkdir(exist_ok=True)
                 yield store
                 return
+
+
+def take(disk: Path) -> None:
+    """Move a disk that somebody gave back to where it is wanted; the newest, if there is one."""
+    for kept in sorted(_folder().glob("disk-*"), reverse=True):
+        with suppress(OSError):  # another was faster, or it is wanted on another file system
+            kept.rename(disk)
+            return
+
+
+def give_back(disk: Path) -> None:
+    """Keep a disk for who takes it next, unless it is too large."""
+    if disk.stat().st_blocks * 512 > LIMIT:
+        return
+    with disk.open("rb") as file:
+        os.fsync(file.fileno())  # after a power loss it is whole, or not there
+    disk.rename(_folder() / f"disk-{time.time_ns()}")
 
 
 @contextmanager
