@@ -2,8 +2,10 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -16,6 +18,7 @@ from tests.cluster.images import docker as dockers
 from tests.cluster.images.docker import Docker
 from tests.cluster.pods import job
 from tests.cluster.requirements import CannotRun
+from tools.project import LOCAL, cache
 
 T = TypeVar("T")
 
@@ -78,6 +81,20 @@ def printed(cluster, namespace, apply) -> Callable[..., str]:
         return str(cluster.kubectl("--namespace", namespace, "logs", "job/job", "-c", "main"))
 
     return run
+
+
+@pytest.fixture
+def disks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the nodes of one test leave their images; none are there, as the first time."""
+    LOCAL.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=LOCAL) as folder:
+        own = Path(folder) / "mlflow-platform"
+        (own / "images").mkdir(parents=True)
+        for each in cache().iterdir():
+            if each.name != "images":
+                (own / each.name).symlink_to(each)
+        monkeypatch.setenv("XDG_CACHE_HOME", folder)
+        yield own / "images"
 
 
 @pytest.fixture(scope="session")

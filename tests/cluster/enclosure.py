@@ -46,6 +46,8 @@ class Plan:
     command: list[str]
     link: Link | None
     """Its wire to this machine; without one it shares this machine's network."""
+    grace: float
+    """Seconds that the command has to end by itself once `ready` is taken from it."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ class Enclosure:
         return ControlGroups(self.id)
 
     @property
+    def ready(self) -> Path:
+        """What a command makes when it is ready."""
+        return self.folder / "ready"
+
+    @property
     def log(self) -> Path:
         """What its command and its keeper print."""
         return self.folder / "log"
@@ -101,17 +108,17 @@ class Enclosure:
     def opened(
         self,
         command: Sequence[str],
-        ready: Callable[[], bool],
         *,
         network: bool,
         within: float,
+        grace: float = 0,
     ) -> Iterator[Callable[[], None]]:
-        """Run a command in it for as long as the context lasts, from when `ready` says yes.
+        """Run a command in it for as long as the context lasts, from when it is `ready`.
 
         However its owner ends, the enclosure does too, unless what this yields was called before.
         """
         link = Link.choose(self.id) if network else None
-        keeper = self._start(Plan(list(command), link))
+        keeper = self._start(Plan(list(command), link, grace))
         stdin = cast(IO[bytes], keeper.stdin)
         let_go = False
 
@@ -121,7 +128,7 @@ class Enclosure:
             let_go = True
 
         try:
-            self._wait(keeper, ready, within)
+            self._wait(keeper, within)
             yield release
         finally:
             stdin.close()
@@ -178,11 +185,9 @@ class Enclosure:
         (self.folder / "keeper").write_text(str(keeper.pid))
         return keeper
 
-    def _wait(
-        self, keeper: "subprocess.Popen[bytes]", ready: Callable[[], bool], within: float
-    ) -> None:
+    def _wait(self, keeper: "subprocess.Popen[bytes]", within: float) -> None:
         deadline = time.monotonic() + within
-        while not ready():
+        while not self.ready.exists():
             if keeper.poll() is not None:
                 raise NotStarted(f"It ended while it started.\n{self.tail()}")
             if time.monotonic() > deadline:

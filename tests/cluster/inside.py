@@ -28,7 +28,7 @@ def main(folder: Path) -> int:
         mount("-t", "sysfs", "sysfs", "/sys")  # shows the network that is looked at from
     mount_control_groups(here)
     mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
-    mount_disk(folder / "disk")
+    mount_disk(folder / "disk", DISK)
     for place in HOME:
         (DISK / place).mkdir(parents=True)
         mount("--bind", str(DISK / place), f"/{place}")
@@ -39,14 +39,15 @@ def main(folder: Path) -> int:
             return os.waitstatus_to_exitcode(status)
 
 
-def mount_disk(file: Path) -> None:
+def mount_disk(file: Path, place: Path) -> None:
     """Have a disk of its own, in one file: of a million small ones, this machine forgets one."""
-    with file.open("wb") as disk:
-        disk.truncate(DISK_BYTES)  # what is not written takes no room
-    quiet = ["-q", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard"]
-    subprocess.run(["mkfs.ext4", *quiet, str(file)], check=True)
-    DISK.mkdir()
-    mount("-o", "loop,nobarrier", str(file), str(DISK))
+    if not file.exists():
+        with file.open("wb") as disk:
+            disk.truncate(DISK_BYTES)  # what is not written takes no room
+        quiet = ["-q", "-O", "^has_journal", "-E", "lazy_itable_init=1,nodiscard"]
+        subprocess.run(["mkfs.ext4", *quiet, str(file)], check=True)
+    place.mkdir()
+    mount("-o", "loop,nobarrier", str(file), str(place))
 
 
 def mount_control_groups(here: dict[Path, tuple[str, str]]) -> None:

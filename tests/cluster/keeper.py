@@ -2,7 +2,7 @@
 
 `python -m tests.cluster.keeper FOLDER` reads standard input. A byte lets the enclosure live on by
 itself. The end of input, which is all that a killed starter leaves behind, ends it, and so do
-SIGTERM and the end of its command.
+SIGTERM and the end of its command. A command with a grace may end by itself first.
 """
 
 import os
@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -62,6 +63,9 @@ def _keep(enclosure: Enclosure) -> int:
             _wait_for_network(child)
             plan.link.create(child.pid)
         return _wait(child)
+    except Asked:
+        _ask(enclosure, child)
+        raise
     finally:
         child.kill()
         child.wait()
@@ -77,6 +81,13 @@ def _wait(child: "subprocess.Popen[bytes]") -> int:
                 raise Asked
             held = []
     return child.returncode
+
+
+def _ask(enclosure: Enclosure, child: "subprocess.Popen[bytes]") -> None:
+    """Let a command that is ready end in order, in the grace that it has."""
+    with suppress(FileNotFoundError, subprocess.TimeoutExpired):
+        enclosure.ready.unlink()
+        child.wait(enclosure.plan.grace)
 
 
 def _wait_for_network(child: "subprocess.Popen[bytes]") -> None:

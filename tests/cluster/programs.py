@@ -45,6 +45,12 @@ class Programs:
                 lines = self._log(name).read_text(errors="replace").splitlines()[-TAIL_LINES:]
                 raise Ended("\n".join([f"{name} ended with {process.returncode}:", *lines]))
 
+    def end(self, name: str) -> None:
+        """Have one end in order."""
+        process = self.running.pop(name)
+        process.terminate()
+        process.wait()
+
     def wait(self, fact: Callable[[], bool]) -> None:
         """Wait until something holds, as long as they all run. Who opened the enclosure counts."""
         while not fact():

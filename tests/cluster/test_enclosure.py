@@ -32,8 +32,7 @@ import sys, time
 from pathlib import Path
 from tests.cluster.enclosure import Enclosure
 enclosure, script = Enclosure(Path(sys.argv[1])), sys.argv[2]
-ready = (enclosure.folder / "ready").exists
-with enclosure.opened(["sh", "-ec", script], ready, network=True, within=60):
+with enclosure.opened(["sh", "-ec", script], network=True, within=60):
     time.sleep(600)
 """
 
@@ -58,7 +57,7 @@ def owned(enclosure: Enclosure) -> Iterator["subprocess.Popen[bytes]"]:
         stderr=subprocess.DEVNULL,  # Python's last words on Ctrl-C
     )
     try:
-        until(lambda: (enclosure.folder / "ready").exists())
+        until(enclosure.ready.exists)
         yield owner
     finally:
         owner.kill()
@@ -110,7 +109,7 @@ def test_a_command_that_fails_is_reported_with_what_it_printed(enclosure):
 
     with (
         pytest.raises(NotStarted, match="no such luck"),
-        enclosure.opened(command, lambda: False, network=False, within=60),
+        enclosure.opened(command, network=False, within=60),
     ):
         pass
 

@@ -194,7 +194,7 @@ def test_nothing_of_a_node_is_left_when_its_owner_is_killed(node):
     assert traces.left(before, node.enclosure) == {}
 
 
-def test_make_cluster_starts_one_that_stays_until_cluster_down(node):
+def test_make_cluster_starts_one_that_stays_until_cluster_down(node, disks):
     def make(verb: str) -> str:
         command = [sys.executable, "-m", "tests.cluster.node", verb, node.name]
         return subprocess.run(
@@ -212,6 +212,7 @@ def test_make_cluster_starts_one_that_stays_until_cluster_down(node):
     until(lambda: ended(running))
     assert traces.left(before, node.enclosure) == {}
     assert "no Kubernetes node" in make("down")
+    assert len(list(disks.glob("disk-*"))) == 1
 
 
 @pytest.mark.parametrize(("broken", "cure"), [("etcd", "etcd-server"), ("ip", "iproute2")])

@@ -117,8 +117,7 @@ def started() -> Iterator[Docker]:
         registry = f"127.0.0.1:{_port(built)}"
         module = [str(PYTHON), "-m", "tests.cluster.images.serve"]
         command = [*module, str(enclosure.folder), str(built), registry]
-        ready = enclosure.folder / "ready"
-        with enclosure.opened(command, ready.exists, network=False, within=START_SECONDS):
+        with enclosure.opened(command, network=False, within=START_SECONDS):
             environment = {
                 "DOCKER_HOST": f"unix://{podman.socket}",
                 "DOCKER_CONFIG": str(enclosure.folder / "docker"),

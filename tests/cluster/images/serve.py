@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.cluster.enclosure import Enclosure
 from tests.cluster.images import registry, store
 from tests.cluster.images.podman import Podman
 from tests.cluster.programs import Ended, Programs
@@ -31,7 +32,7 @@ def main(folder: Path, built: Path, address: str) -> None:
         host, _, port = address.rpartition(":")
         programs.wait(answers(socket.AF_INET, (host, int(port))))
         programs.wait(answers(socket.AF_UNIX, str(podman.socket)))
-        (folder / "ready").touch()
+        Enclosure(folder).ready.touch()
         while True:
             programs.check()
             time.sleep(POLL_SECONDS)

@@ -2,9 +2,12 @@
 
 import fcntl
 import itertools
+import os
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -43,6 +46,23 @@ def own(name: str) -> Iterator[Path]:
                 return
 
 
+def take(disk: Path) -> None:
+    """Move a disk that somebody gave back to where it is wanted; the newest, if there is one."""
+    for kept in sorted(_folder().glob("disk-*"), reverse=True):
+        with suppress(OSError):  # another was faster, or it is wanted on another file system
+            kept.rename(disk)
+            return
+
+
+def give_back(disk: Path) -> None:
+    """Keep a disk for who takes it next, unless it is too large."""
+    if disk.stat().st_blocks * 512 > LIMIT:
+        return
+    with disk.open("rb") as file:
+        os.fsync(file.fileno())  # after a power loss it is whole, or not there
+    disk.rename(_folder() / f"disk-{time.time_ns()}")
+
+
 @contextmanager
 def building() -> Iterator[None]:
     """One builds at a time: who waited finds what it wants in the registry, and need not build."""
@@ -58,9 +78,10 @@ def _folder() -> Path:
 
 
 def _bound(store: Path) -> None:
-    files = (file for file in store.rglob("*") if file.is_file() and not file.is_symlink())
-    if store.exists() and sum(file.stat().st_blocks * 512 for file in files) > LIMIT:
-        shutil.rmtree(store)
+    if store.exists():
+        size = subprocess.check_output(["du", "--summarize", "--block-size=1", str(store)])
+        if int(size.split()[0]) > LIMIT:
+            shutil.rmtree(store)
 
 
 def _locked(lock: "IO[str]", how: int) -> bool:

@@ -2,12 +2,14 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 from tests.cluster.node.layout import (
     CNI_CONFIGURATION,
     CONTAINERD,
     GATEWAY,
+    IMAGES,
     PODS,
     REGISTRIES,
     REGISTRY,
@@ -16,9 +18,11 @@ from tests.cluster.node.layout import (
 CNI_PROGRAMS = "/usr/lib/cni"
 """Where Debian puts them."""
 
+POLL_SECONDS = 0.1
+
 CONFIGURATION = f"""
 version = 2
-root = "/var/lib/containerd"
+root = "{IMAGES}"
 state = "/run/containerd"
 [grpc]
 address = "{CONTAINERD}"
@@ -77,5 +81,22 @@ def command() -> list[str]:
 
 def load(archive: Path) -> None:
     """Take an image from a file; it is there afterwards."""
-    ctr = ["ctr", f"--address={CONTAINERD}", "--namespace=k8s.io"]
-    subprocess.run([*ctr, "images", "import", str(archive)], check=True)
+    ctr("images", "import", str(archive))
+
+
+def clear() -> None:
+    """Leave nothing but images, and those without their tags, which may mean others by now."""
+    while tasks := ctr("tasks", "list", "--quiet"):
+        ctr("tasks", "delete", "--force", *tasks, check=False)  # who is told of it, does so too
+        time.sleep(POLL_SECONDS)
+    if containers := ctr("containers", "list", "--quiet"):
+        ctr("containers", "delete", *containers)
+    if tags := [name for name in ctr("images", "list", "--quiet") if "sha256:" not in name]:
+        ctr("images", "delete", *tags)
+
+
+def ctr(*arguments: str, check: bool = True) -> list[str]:
+    """Ask containerd for something about what Kubernetes has there."""
+    command = ["ctr", f"--address={CONTAINERD}", "--namespace=k8s.io"]
+    ended = subprocess.run([*command, *arguments], stdout=subprocess.PIPE, text=True, check=check)
+    return ended.stdout.split()

@@ -22,6 +22,7 @@ REGISTRY = "127.0.0.1:5000"
 CONTAINERD = Path("/run/containerd/containerd.sock")
 CNI_CONFIGURATION = Path("/run/cni")
 REGISTRIES = Path("/run/registries")
+IMAGES = Path("/var/lib/containerd")
 VOLUMES = Path("/var/lib/volumes")
 
 
@@ -46,11 +47,6 @@ class Layout:
     def admin(self) -> Path:
         """The kubeconfig of somebody who may do everything."""
         return self.folder / "kubeconfig"
-
-    @property
-    def ready(self) -> Path:
-        """Is there as soon as the node can be used."""
-        return self.folder / "ready"
 
     @property
     def logs(self) -> Path:

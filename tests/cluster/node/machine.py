@@ -17,7 +17,15 @@ from tests.cluster.enclosure import Enclosure
 from tests.cluster.images import registry, store
 from tests.cluster.inside import mount
 from tests.cluster.link import Link
-from tests.cluster.node import containerd, etcd, images, kubeconfig, policies, storage
+from tests.cluster.node import (
+    containerd,
+    etcd,
+    image_disk,
+    images,
+    kubeconfig,
+    policies,
+    storage,
+)
 from tests.cluster.node.certificates import Authority
 from tests.cluster.node.control_plane import ControlPlane
 from tests.cluster.node.kubelet import TUNED, Kubelet
@@ -70,6 +78,12 @@ class Machine:
         self.programs.start("policies", policies.command(self.layout))
         self.programs.wait(self.serves_names)
         self.kubectl("wait", "--for=condition=Ready", f"node/{NAME}", "--timeout=60s")
+
+    def end(self) -> None:
+        """Let go of containerd's disk, and leave on it what the next node may find there."""
+        self.programs.end("kubelet")
+        containerd.clear()
+        self.programs.end("containerd")
 
     def prepare(self) -> None:
         """Make the enclosure look like a machine of its own."""
@@ -131,16 +145,18 @@ class Machine:
 
 
 def main(folder: Path, binaries: Path) -> None:
-    """Be the node until one of its programs ends."""
-    link = Enclosure(folder).plan.link
+    """Be the node until one of its programs ends, or nobody wants it any more."""
+    enclosure = Enclosure(folder)
+    link = enclosure.plan.link
     assert link is not None, "a node needs a network of its own"
-    with store.shared(store.PUSHED) as pushed:
+    with store.shared(store.PUSHED) as pushed, image_disk.mounted(folder):
         machine = Machine(Layout(folder, binaries, link.host, link.node), link, pushed)
         machine.start()
-        machine.layout.ready.touch()
-        while True:
+        enclosure.ready.touch()
+        while enclosure.ready.exists():
             machine.programs.check()
             time.sleep(POLL_SECONDS)
+        machine.end()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ from tools.project import PYTHON
 START_SECONDS = 300
 """It takes about half a minute; this is for a machine that is busy with something else."""
 
+END_SECONDS = 30
+"""It takes one or two to leave its images to the next one."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -40,7 +43,7 @@ class Node:
     @property
     def running(self) -> bool:
         """Whether it can be used."""
-        return self.enclosure.running and (self.enclosure.folder / "ready").exists()
+        return self.enclosure.running and self.enclosure.ready.exists()
 
     @contextmanager
     def started(self) -> Iterator[Callable[[], None]]:
@@ -52,11 +55,10 @@ class Node:
         folder = self.enclosure.folder
         module = [str(PYTHON), "-m", "tests.cluster.node.machine"]
         command = [*module, str(folder), str(programs)]
-        ready = folder / "ready"
         with ExitStack() as stack:
             with progress.step("Kubernetes node", expect="about half a minute") as done:
                 opening = self.enclosure.opened(
-                    command, ready.exists, network=True, within=START_SECONDS
+                    command, network=True, within=START_SECONDS, grace=END_SECONDS
                 )
                 let_go = stack.enter_context(opening)
                 done(f"ready: {folder}")
