@@ -6,6 +6,8 @@ ARGS   ?=
 run := .venv/bin/python
 # Files in parallel, the tiers in this order; ARGS=-n0 runs them one after the other, by name.
 pytest := $(run) -m pytest --numprocesses logical --maxprocesses 4 --no-loadscope-reorder
+# What takes longest begins first, so that no file is left alone at the end.
+tiers  := $(addprefix tests/,local cluster engine training client tools unit)
 export DATA
 # Without it each start of the program compiles Pulumi's SDK anew, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -41,9 +43,7 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 # The cluster's tests wait for pods most of the time, so there is work for four even on two cores.
 test: ## every check and test that this machine can run
 	@$(MAKE) --no-print-directory --jobs 4 check env-bytecode env-cli env-node
-# What takes longest begins first, so that no file is left alone at the end.
-	@$(pytest) --numprocesses 4 tests/local tests/cluster tests/engine tests/training \
-		tests/client tests/tools tests/unit $(ARGS)
+	@$(pytest) --numprocesses 4 $(tiers) $(ARGS)
 
 test-unit: env-dev ## the program under Pulumi's mocks: seconds
 	@$(pytest) tests/unit $(ARGS)
@@ -88,7 +88,7 @@ fmt: env-dev ## format the code
 
 # Before the tests, each of whose processes would write it for itself, and say what is wrong.
 env-bytecode: env-dev
-	@$(run) -m pytest --collect-only -qq tests >/dev/null || true
+	@$(run) -m pytest --collect-only -qq $(tiers) >/dev/null || true
 
 # Before the tests, so that no two of them build it.
 env-cli: env-dev

@@ -25,7 +25,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # What is imported stays. To look through it for garbage again and again takes a fifth of the time.
 gc.disable()
 
-TOGETHER = ("tests/local", "tests/cluster/kind", "tests/cluster")
+TOGETHER = ("tests/local", "tests/cluster/kind", "tests/cluster", "tests/engine", "tests/training")
 """Folders whose tests share what takes long to start; each file is in the first that holds it."""
 
 
