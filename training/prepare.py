@@ -52,7 +52,7 @@ def read(args: argparse.Namespace) -> pd.DataFrame:
 def log_data(run: ActiveRun, frame: pd.DataFrame, fpath: str) -> None:
     """Name the data in the run, with a digest that tells one table from another.
 
-    MLflow's own description looks at each value by itself: ten seconds for 300,000 flights.
+    MLflow's own description looks at each value by itself: five seconds for 327,346 flights.
     """
     source = fpath if "://" in fpath else storage.locate(fpath)[1]
     with warnings.catch_warnings(action="ignore"):
