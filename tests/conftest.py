@@ -59,6 +59,13 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
+    """Workers that import what scientists do begin with it. To those of one tier it is a burden."""
+    if len(config.args) > 1:
+        for spec in specs:
+            spec.python = preloaded.python()
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Hand the tests out in our way, whatever `--dist` says."""
     return ByFile(config, log)

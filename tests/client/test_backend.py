@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from itertools import takewhile
 
 import mlflow
@@ -13,7 +12,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import ExecutionException
 
 from mlflow_platform_client.__main__ import main
-from tests import installed, kubernetes_schemas
+from tests import installed, kubernetes_schemas, preloaded
 from tests.client import door, kubernetes_api
 from tests.client.kubernetes_api import CONTEXT, NAMESPACE
 from tests.local.eventually import eventually
@@ -94,7 +93,7 @@ def type_(runs, config, folder, tmp_path):
 
         def typed(module, *arguments):
             return start(
-                [sys.executable, "-u", "-m", module, *map(str, arguments)],
+                [preloaded.python(), "-u", "-m", module, *map(str, arguments)],
                 cwd=tmp_path,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))},
                 stdin=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mlflow_platform_client import versions
+from tests import preloaded
 
 CLIENT = Path(__file__).resolve().parents[2] / "client"
 
@@ -44,9 +45,9 @@ def behind_a_tunnel(desktop, port, tmp_path):
 
 
 def connect(*arguments, folder):
-    command = [sys.executable, "-u", "-m", "mlflow_platform_client", "connect", "dev", *arguments]
+    client = [preloaded.python(), "-u", "-m", "mlflow_platform_client"]
     return subprocess.Popen(
-        command,
+        [*client, "connect", "dev", *arguments],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(CLIENT)},
         stdout=subprocess.PIPE,

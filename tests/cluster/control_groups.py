@@ -16,6 +16,10 @@ ROOT = Path("/sys/fs/cgroup")
 CONTROLLERS = {"cpu", "cpuset", "io", "memory", "pids"}
 """What the groups of pods must be able to limit, as version 2 of control groups calls it."""
 
+SHARES = {"cpu.shares": 8 * 1024, "cpu.weight": 8 * 100}
+"""Time of the processors, in versions 1 and 2: as much as eight processes that are in no group. By
+default all that runs in a group has as much together as one of those, and a node takes forever."""
+
 PATIENCE = 120
 """Seconds for killed processes to be gone, which may have to give back much memory."""
 
@@ -51,6 +55,9 @@ class ControlGroups:
             for setting in ("cpuset.cpus", "cpuset.mems"):
                 if (group.parent / setting).exists():
                     (group / setting).write_text((group.parent / setting).read_text())
+            for setting, share in SHARES.items():
+                if (group / setting).exists():
+                    (group / setting).write_text(str(share))
             hand_down(group.parent)
 
     def join(self) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import URL
 
 from components.sql_proxy import sql_proxy
 from server.migration_contract import OWNER_URL, RUNTIME_ROLE
+from tests import preloaded
 from tests.local.eventually import eventually
 from tools.project import ROOT
 
@@ -115,7 +116,7 @@ def migrated(proxy: StartProxy) -> None:
             OWNER_URL: url.render_as_string(hide_password=False),
             RUNTIME_ROLE: role(SERVER),
         }
-        command = [sys.executable, "-m", "server.migration"]
+        command = [preloaded.python(), "-m", "server.migration"]
         subprocess.run(command, cwd=ROOT, env=os.environ | variables, check=True)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from server.migration_contract import OWNER_URL, RUNTIME_ROLE
+from tests import preloaded
 from tools.project import ROOT
 
 from .roles import RUNTIME, Postgres
@@ -29,7 +30,7 @@ def run(
 ) -> "subprocess.CompletedProcess[str]":
     """Run it to its end, however that is."""
     return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [preloaded.python(), "-m", module, *arguments],
         cwd=ROOT,
         env=os.environ | environment,
         capture_output=True,

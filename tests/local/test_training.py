@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import mlflow.projects
 import pytest
 from mlflow import MlflowClient
 
+from tests import preloaded
 from tools.project import ROOT
 
 PLOTS = {"confusion_matrix.png", "feature_importance.png", "roc.png"}
@@ -92,7 +92,7 @@ def test_the_best_forest_of_a_search_is_the_registered_challenger_and_predicts(s
     best = train("hyperopt", "search", trials=2, trial_rows=3000, max_trees=8)
     # Not here: what loads it looks for each of its types in every module that there is.
     loaded = subprocess.run(
-        [sys.executable, "-c", PREDICT],
+        [preloaded.python(), "-c", PREDICT],
         env=os.environ | {"MLFLOW_TRACKING_URI": stack.uri},
         stdout=subprocess.PIPE,
         check=True,

@@ -3,13 +3,14 @@
 It imports what is needed when somebody asks for the first time.
 """
 
+import atexit
 import gc
+import importlib
 import marshal
 import os
 import re
 import runpy
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -17,15 +18,29 @@ from contextlib import suppress
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import NoReturn
 
-from tests.preloaded import CLIENT
+from tests.preloaded import ADDRESS, CLIENT, MLFLOW, SDKS
 from tools.project import PYTHON, ROOT
+
+SCIENCE = (
+    "skops.io",  # first: it looks for hundreds of names in each module that is there
+    "matplotlib.pyplot",
+    "sklearn.ensemble",
+    "sklearn.inspection",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "mlflow.sklearn",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "pyarrow.parquet",
+)
 
 
 def main(address: str) -> None:
     """Fork for each client somebody who looks after it."""
+    atexit.register(end)  # what is registered first is done last
+    preload = import_science if Path(address).name == MLFLOW else import_sdks
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -40,11 +55,21 @@ def main(address: str) -> None:
             with suppress(ChildProcessError):  # there is none
                 while os.waitpid(-1, os.WNOHANG) != (0, 0):
                     pass
-    shutil.rmtree(Path(address).parent)
 
 
 @cache
-def preload() -> None:
+def import_science() -> None:
+    """Import what tests of MLflow and the training project import, but no server."""
+    gc.disable()
+    for module in SCIENCE:
+        importlib.import_module(module)
+    os.register_at_fork(after_in_child=importlib.import_module("numpy.random").seed)
+    gc.freeze()
+    gc.enable()
+
+
+@cache
+def import_sdks() -> None:
     """Import what the program does of others; SDKs load a part when it is asked for by name."""
     gc.disable()  # what is imported stays, and no fork lives long enough to have garbage
     import pulumi.automation._server  # noqa: F401
@@ -70,8 +95,12 @@ def look_after(client: socket.socket) -> None:
     if not pid:
         client.close()
         os.setpgid(0, 0)
-        run(files, arguments, folder, environment)
-        end()
+        try:
+            run(files, arguments, folder, environment)
+        except BaseException:
+            atexit.unregister(end)  # Python says what is wrong, and ends as it always does
+            raise
+        sys.exit()
     for file in (running, *files):
         os.close(file)
     with suppress(ProcessLookupError, PermissionError, BrokenPipeError):
@@ -91,19 +120,29 @@ def run(files: list[int], arguments: list[str], folder: str, environment: dict[s
     os.environ.clear()
     os.environ.update(environment)
     sys.path.remove(str(ROOT))
-    if arguments[1] != "-u":  # a question about Python itself
-        os.execv(PYTHON, [str(PYTHON), *arguments[1:]])  # noqa: S606
-    what, *sys.argv[1:] = arguments[2:]
-    sys.stdout.reconfigure(write_through=True)
-    if what == "-m":
+    sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    _, *options = arguments
+    if options[0] == "-u":
+        sys.stdout.reconfigure(write_through=True)
+        del options[0]
+    what, *sys.argv[1:] = options
+    if what == "-c":
+        code = sys.argv.pop(1)
+        sys.argv[0] = what
+        sys.path.insert(0, "")
+        main = sys.modules["__main__"] = ModuleType("__main__")
+        exec(code, vars(main))  # noqa: S102
+    elif what == "-m":
         module = sys.argv.pop(1)
         sys.path.insert(0, folder)
         runpy.run_module(module, run_name="__main__", alter_sys=True)
+    elif what.startswith("-"):  # a question about Python itself
+        os.execv(PYTHON, [str(PYTHON), *arguments[1:]])  # noqa: S606
     else:
         sys.path.insert(0, str(Path(what).parent))
         sys.argv[0] = what
-        if sys.argv[1] != "run":  # our language host starts the program with its own Python
-            sys.executable = str(CLIENT)
+        if Path(environment[ADDRESS]).name == SDKS and sys.argv[1] != "run":
+            sys.executable = str(CLIENT)  # our language host starts the program with it
         runpy.run_path(what, run_name="__main__")
 
 

@@ -9,6 +9,7 @@ import skops.io  # noqa: F401  isort: skip
 import mlflow
 import pytest
 
+from tests import preloaded
 from tests.processes import ended_with_the_test
 
 TRAINING = Path(__file__).parents[2] / "training"
@@ -112,7 +113,7 @@ def start():
     with ended_with_the_test() as start:
 
         def started(script, *options, **environment):
-            command = [sys.executable, "-u", TRAINING / script, *map(str, options)]
+            command = [preloaded.python(), "-u", TRAINING / script, *map(str, options)]
             return start(command, cwd=TRAINING, env=os.environ | environment)
 
         yield started

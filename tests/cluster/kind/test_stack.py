@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from mlflow import MlflowClient
 
 from components import postgres
 from server.spec import S3_KEYS, SIZES
+from tests import preloaded
 
 from . import training_job
 from .stack import Stack
@@ -133,7 +133,7 @@ def test_a_scientist_trains_through_the_tunnel_and_reads_models_back(stack, job,
     (run,) = client.search_runs([client.get_experiment_by_name("tunnel").experiment_id])
     assert run.data.metrics["accuracy"] > 0.5
     # In a process of its own: to load one, skops looks through every module that there is.
-    read = [sys.executable, "-c", READ, job, run.info.run_id]
+    read = [preloaded.python(), "-c", READ, job, run.info.run_id]
     said = subprocess.check_output(read, env=environment, text=True)
     assert len(PREDICTED.findall(said)) == 2
 
