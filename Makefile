@@ -44,6 +44,7 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 test: ## every check and test that this machine can run
 	@$(MAKE) --no-print-directory --jobs 4 check env-bytecode env-cli env-node
 	@$(pytest) --numprocesses 4 $(tiers) $(ARGS)
+	@$(run) -m tests.bytecode keep
 
 test-unit: env-dev ## the program under Pulumi's mocks: seconds
 	@$(pytest) tests/unit $(ARGS)
@@ -86,9 +87,9 @@ fmt: env-dev ## format the code
 	@$(run) -m ruff check --fix .
 	@$(run) -m ruff format .
 
-# Before the tests, each of whose processes would write it for itself, and say what is wrong.
+# Before the tests, each of whose processes would write it for itself.
 env-bytecode: env-dev
-	@$(run) -m pytest --collect-only -qq $(tiers) >/dev/null || true
+	@$(run) -m tests.bytecode take $(tiers)
 
 # Before the tests, so that no two of them build it.
 env-cli: env-dev

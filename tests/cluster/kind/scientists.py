@@ -24,7 +24,7 @@ from typing import Any
 import requests
 
 WRITERS = 12
-PAUSE_SECONDS = 0.3
+PAUSE_SECONDS = 0.6
 """At most, between two requests: most connections are kept and idle, as in training."""
 REPORT_SECONDS = 0.5
 ANSWER_SECONDS = 30
