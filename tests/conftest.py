@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import shutil
 import signal
 import sys
@@ -25,16 +26,36 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # What is imported stays. To look through it for garbage again and again takes a fifth of the time.
 gc.disable()
 
-TOGETHER = ("tests/local", "tests/cluster/kind", "tests/cluster", "tests/engine", "tests/training")
-"""Folders whose tests share what takes long to start; each file is in the first that holds it."""
+TOGETHER = (
+    "tests/cluster/kind/",
+    "tests/cluster/",
+    "tests/training/",
+    "tests/local/(?!test_(cluster_|draining|login|lost|metrics|migration|postgres|process|store))",
+    "tests/engine/",
+    "tests/local/test_(login|migration)",
+    "tests/local/test_(lost_connections|store_is_stock)",
+)
+"""Files whose tests share what takes long to start, those that take longest first. Others are
+alone, and come after them."""
 
 
-class ByFile(LoadScopeScheduling):
-    """A worker gets whole files, whose tests go on from each other, or whole folders."""
+def scope(nodeid: str) -> str:
+    """What goes to one worker: tests of a file go on from each other."""
+    matching = (group for group in TOGETHER if re.match(group, nodeid))
+    return next(matching, nodeid.partition("::")[0])
+
+
+class ByScope(LoadScopeScheduling):
+    """A worker gets whole scopes."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = Path(nodeid.partition("::")[0])
-        return next((folder for folder in TOGETHER if file.is_relative_to(folder)), str(file))
+        return scope(nodeid)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is left alone with it at the end."""
+    rank = {group: number for number, group in enumerate(TOGETHER)}
+    items.sort(key=lambda item: rank.get(scope(item.nodeid), len(rank)))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,4 +89,4 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Hand the tests out in our way, whatever `--dist` says."""
-    return ByFile(config, log)
+    return ByScope(config, log)

@@ -16,7 +16,6 @@ from server.migration_contract import INSTANCE
 from server.spec import MIGRATION_CONNECTIONS
 from tools import pulumi_cli
 
-from .databases import equal_databases
 from .migrations import CONNECTION_NAME, PASSWORD, environment
 from .migrations import run as run_migration
 from .roles import Postgres, postgres_with_roles
@@ -129,6 +128,8 @@ def migrated(postgres) -> str:
 @pytest.fixture(scope="session")
 def equal() -> Iterator[dict[str, str]]:
     """URLs of three equal databases with MLflow's schema, by what they are for."""
+    from .databases import equal_databases
+
     names = ["lost", "stock", "tuned"]
     with equal_databases(names, durable=False) as urls:
         yield dict(zip(names, urls, strict=True))

