@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from contextlib import suppress
 from pathlib import Path
 
 from tools.project import ROOT, cache
@@ -20,9 +19,8 @@ SITE = Path(sysconfig.get_path("purelib"))
 
 def kept() -> Path:
     """The folder for what is installed now, by this Python."""
-    digest = hashlib.sha256(sys.version.encode())
-    for file in sorted(SITE.glob("*.dist-info/METADATA")):
-        digest.update(f"{file.parent.name} {file.stat().st_mtime_ns}".encode())
+    installed = sorted(file.name for file in SITE.glob("*.dist-info"))
+    digest = hashlib.sha256("\n".join([sys.version, *installed]).encode())
     return cache() / f"bytecode-{digest.hexdigest()[:12]}"
 
 
@@ -31,11 +29,12 @@ def copy(files: list[Path], start: Path, end: Path) -> None:
     for file in files:
         there = end / file.relative_to(start)
         there.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError, FileNotFoundError):  # somebody else has it, or threw it away
-            try:
-                os.link(file, there)
-            except OSError:  # on another file system
-                shutil.copy2(file, there)
+        try:
+            os.link(file, there)
+        except (FileExistsError, FileNotFoundError):
+            continue  # it is there, or another checkout has just thrown it away
+        except OSError:  # on another file system
+            shutil.copy2(file, there)
 
 
 def take(tests: list[str]) -> None:
@@ -49,10 +48,10 @@ def take(tests: list[str]) -> None:
 
 
 def keep() -> None:
-    """Keep what there is now, and nothing of older packages."""
+    """Keep what there is now, and nothing older."""
     place = kept()
-    for other in {*place.parent.glob("bytecode-*")} - {place}:
-        shutil.rmtree(other, ignore_errors=True)
+    for older in place.parent.glob("bytecode-*"):
+        shutil.rmtree(older, ignore_errors=True)
     copy([*SITE.rglob("*.pyc")], SITE, place)
 
 
