@@ -125,25 +125,30 @@ def run(files: list[int], arguments: list[str], folder: str, environment: dict[s
     if options[0] == "-u":
         sys.stdout.reconfigure(write_through=True)
         del options[0]
-    what, *sys.argv[1:] = options
+    what, *rest = sys.argv = options
     if what == "-c":
-        code = sys.argv.pop(1)
-        sys.argv[0] = what
+        del sys.argv[1]
         sys.path.insert(0, "")
-        main = sys.modules["__main__"] = ModuleType("__main__")
-        exec(code, vars(main))  # noqa: S102
+        execute(rest[0], "<string>")
     elif what == "-m":
-        module = sys.argv.pop(1)
+        del sys.argv[1]
         sys.path.insert(0, folder)
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif what.startswith("-"):  # a question about Python itself
         os.execv(PYTHON, [str(PYTHON), *arguments[1:]])  # noqa: S606
     else:
-        sys.path.insert(0, str(Path(what).parent))
-        sys.argv[0] = what
-        if Path(environment[ADDRESS]).name == SDKS and sys.argv[1] != "run":
+        script = Path(folder, what)
+        sys.path.insert(0, str(script.resolve().parent))
+        if Path(environment[ADDRESS]).name == SDKS and rest[0] != "run":
             sys.executable = str(CLIENT)  # our language host starts the program with it
-        runpy.run_path(what, run_name="__main__")
+        execute(script.read_bytes(), str(script), __file__=str(script))
+
+
+def execute(source: str | bytes, name: str, **known: str) -> None:
+    """Run it as the main module."""
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    vars(main).update(known)
+    exec(compile(source, name, "exec"), vars(main))  # noqa: S102
 
 
 def end() -> NoReturn:
