@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools import logged, progress
 from tools.project import cache
-from tools.pulumi_cli import appearing
+from tools.pulumi_cli import GO, QUICKLY, appearing
 
 TOOLS = re.compile(r"^tool (?:\((.*?)^\)|(\S+)$)", re.MULTILINE | re.DOTALL)
 
@@ -77,12 +77,10 @@ class GoModule:
                 f"{self.title} is built with Go, and there is no `go` on PATH. Install it "
                 "(https://go.dev/dl) and type the same command again."
             )
-        # Nobody debugs them: a tenth of the compiler's time is for who would.
-        quick = ["-trimpath", "-gcflags=all=-dwarf=false", f"-ldflags=-s -w {self.linked}"]
-        install = [go, "install", *quick]
+        install = [go, "install", *QUICKLY, f"-ldflags=-s -w {self.linked}"]
         expect = f"building it with Go, {self.expect}, once"
         with progress.step(self.title, expect=expect) as done, appearing(self.root) as fresh:
-            env = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off", "GOBIN": str(fresh)}
+            env = os.environ | GO | {"GOBIN": str(fresh)}
             together = [package for package in self.packages if package not in self.apart]
             for batch in filter(None, (together, *([package] for package in self.apart))):
                 try:

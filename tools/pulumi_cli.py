@@ -147,6 +147,13 @@ def built() -> Path | None:
     return existing(module_root())
 
 
+GO = {"CGO_ENABLED": "0", "GOWORK": "off", "GOGC": "400"}
+"""What it is told. To look for garbage as often as it does is a fifth of the compiler's time."""
+
+QUICKLY = ("-trimpath", "-gcflags=all=-dwarf=false")
+"""Nobody debugs what it builds: a tenth of the compiler's time is for who would."""
+
+
 def build() -> Path:
     """Build the Go module that `tools/go.mod` pins, and put our language host beside it."""
     go = shutil.which("go")
@@ -161,10 +168,9 @@ def build() -> Path:
         # The engine looks for plugins next to its own executable, as in the official archive.
         shutil.copytree(MODULE / "bin", fresh / "bin", ignore=shutil.ignore_patterns("__pycache__"))
         binary = str(fresh / "bin" / "pulumi")
-        command = [go, "build", "-trimpath", "-ldflags", flags, "-o", binary, COMMAND]
-        env = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
+        command = [go, "build", *QUICKLY, "-ldflags", flags, "-o", binary, COMMAND]
         try:
-            logged.run("go-build", command, env=env, cwd=MODULE)
+            logged.run("go-build", command, env=os.environ | GO, cwd=MODULE)
         except logged.CommandFailed as failure:
             raise NoPulumi(f"building it from source failed. {failure}") from failure
         done(f"kept in {root}")

@@ -3,7 +3,7 @@
 import json
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
@@ -81,6 +81,13 @@ NAME_LENGTH: int = SqlRun.name.type.length
 KEY_LENGTH: int = SqlTag.key.type.length
 VALUE_LENGTH: int = SqlTag.value.type.length
 
+DEADLOCK = "40P01"
+"""Postgres' code for a transaction that it has ended, so that another one can go on."""
+
+TRIES = 5
+"""How often a transaction may meet that. MLflow's own store begins anew as well, but then looks up
+what is there and writes the rest: where others write the same meanwhile, it fails."""
+
 Statement = Callable[[Connection], bool]
 """Part of a transaction. It answers whether the transaction may go on."""
 
@@ -147,18 +154,24 @@ class PostgresStore(mlflows.SqlAlchemyStore):
         alone = len(todo) == 1 and len(params) <= 1
         return bool(todo) and self._committed(todo, alone=alone)
 
-    def _committed(self, todo: Iterable[Statement], *, alone: bool) -> bool:
+    def _committed(self, todo: Sequence[Statement], *, alone: bool) -> bool:
         """Whether a transaction has been written whole. If not, nothing of it has."""
-        with self.ManagedSessionMaker(read_only=False) as session:
-            connection = _alone(session) if alone else session.connection()
-            try:
-                if all(statement(connection) for statement in todo):
-                    session.commit()
-                    return True
-            except (DBAPIError, ValueError) as error:
-                # MLflow tries again, or finds the same error and words it.
-                _logger.info("Left to MLflow's own store: %s", getattr(error, "orig", error))
-            session.rollback()
+        for _ in range(TRIES):
+            with self.ManagedSessionMaker(read_only=False) as session:
+                connection = _alone(session) if alone else session.connection()
+                try:
+                    if all(statement(connection) for statement in todo):
+                        session.commit()
+                        return True
+                    session.rollback()
+                    break
+                except (DBAPIError, ValueError) as error:
+                    session.rollback()
+                    cause = getattr(error, "orig", error)
+                    if getattr(cause, "pgcode", None) != DEADLOCK:
+                        # MLflow tries again, or finds the same error and words it.
+                        _logger.info("Left to MLflow's own store: %s", cause)
+                        break
         return False
 
     def _log_new_metrics(

@@ -32,9 +32,10 @@ def equal_databases(
     process.new_log()
     files.create()
     (port,) = free_ports(1)
-    # In this Postgres the owner may make more databases and log in to them.
+    # In this Postgres the owner may make more databases, log in to them, and win a deadlock.
     alone = [program("postgres"), "--single", "-D", str(files.data), "postgres"]
-    files._run(alone, f"ALTER ROLE {OWNER} CREATEDB\n")
+    grants = f"GRANT SET ON PARAMETER deadlock_timeout TO {OWNER}\n"
+    files._run(alone, f"ALTER ROLE {OWNER} CREATEDB\n{grants}")
     with (files.data / "pg_hba.conf").open("a") as logins:
         logins.write(f"host all {OWNER} 127.0.0.1/32 scram-sha-256\n")
     if not durable:

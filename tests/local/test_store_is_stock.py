@@ -35,6 +35,7 @@ from sqlalchemy import text
 from server.store.postgres import PostgresStore
 
 from .databases import ARTIFACTS
+from .eventually import eventually
 from .two_stores import TwoStores, identifier
 
 SEED = int(os.environ.get("STORE_SEED", "20261125"))
@@ -483,6 +484,30 @@ def test_how_long_traces_are_kept_is_part_of_an_experiment(stores, tmp_path, mon
     assert kind == "answer"
     kept = found[0][1]["_effective_trace_archival_retention"]
     assert kept == ("'30d'" if content == RETENTION else "None")
+
+
+def test_who_loses_to_a_deadlock_begins_anew_and_leaves_nothing_to_mlflow(
+    equal, stores, experiment, monkeypatch
+):
+    run = identifier(stores.call("create_run", experiment, "me", 1, [], "deadlock"))
+    stores.call("log_batch", run, [Metric(key, 0.0, 1, 0) for key in "ab"], [], [])
+    monkeypatch.setattr(SqlAlchemyStore, "log_batch", lambda *_: pytest.fail("it is left to it"))
+    change = text("UPDATE latest_metrics SET value = 0 WHERE run_uuid = :run AND key = :key")
+    waits = text("SELECT 1 FROM pg_locks WHERE NOT granted")
+
+    with ThreadPoolExecutor(1) as thread, stores.tuned.engine.connect() as other:
+        other.execute(text("SET LOCAL deadlock_timeout = '1min'"))  # so that ours is ended
+        other.execute(change, {"run": run, "key": "b"})
+        metrics = [Metric(key, 1.0, 1, 1) for key in "ab"]
+        logging = thread.submit(stores.tuned.log_batch, run, metrics, [], [])
+        eventually(lambda: other.execute(waits).first())
+        other.execute(change, {"run": run, "key": "a"})
+        other.commit()
+        logging.result()
+
+    monkeypatch.undo()
+    stores.stock.log_batch(run, metrics, [], [])
+    stores.assert_same_tables()
 
 
 WRITERS = 6
