@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from xdist import is_xdist_controller
 
 from tests import preloaded
 from tests.processes import ended_with_the_test
@@ -14,9 +15,10 @@ TRAINING = Path(__file__).parents[2] / "training"
 sys.path.insert(0, str(TRAINING))
 
 
-def pytest_pycollect_makemodule():
-    """Before all of them: it looks for hundreds of names in each module that is there, once."""
-    import skops.io  # noqa: F401
+def pytest_sessionstart(session):
+    """First of all: it looks for hundreds of names in each module that is there, once."""
+    if not is_xdist_controller(session):  # which has nothing to do but to hand tests out
+        import skops.io  # noqa: F401
 
 
 @pytest.fixture(autouse=True, scope="module")
