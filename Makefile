@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo setup up preview refresh down \
 	bench test test-unit test-client test-tools test-training test-engine test-local test-cluster \
 	check check-style check-types check-training fmt cluster cluster-down \
-	env-demo env-local env-dev env-cli env-node env-bytecode
+	env-demo env-local env-dev env-cli env-node env-images env-bytecode
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +42,7 @@ down: env-local ## destroy a stack; DATA=delete removes a local stack's data too
 
 # The cluster's tests wait for pods most of the time, so there is work for four even on two cores.
 test: ## every check and test that this machine can run
-	@$(MAKE) --no-print-directory --jobs 4 check env-bytecode env-cli env-node
+	@$(MAKE) --no-print-directory --jobs 4 check env-bytecode env-cli env-node env-images
 	@$(pytest) --numprocesses 4 $(tiers) $(ARGS)
 	@$(run) -m tests.bytecode keep
 
@@ -106,6 +106,9 @@ env-cli: env-dev
 # take longer.
 env-node: env-dev
 	@$(run) -m tests.cluster.node build
+
+env-images: env-dev
+	@$(run) -m tests.cluster.images
 
 env-demo env-local env-dev:
 	@$(PYTHON) -m tools.virtualenv $(@:env-%=%)
