@@ -107,8 +107,9 @@ env-cli: env-dev
 env-node: env-dev
 	@$(run) -m tests.cluster.node build
 
+# The Postgres that a stand-in runs warns of a folder that nobody here needs.
 env-images: env-dev
-	@$(run) -m tests.cluster.images
+	@$(run) -W ignore -m tests.cluster.images
 
 env-demo env-local env-dev:
 	@$(PYTHON) -m tools.virtualenv $(@:env-%=%)
