@@ -7,7 +7,7 @@ Any number of runs at once is safe, and a run that finds the schema current only
 import gc
 
 if __name__ == "__main__":
-    gc.disable()  # what imports make stays; to look for garbage in it is a fifth of them
+    gc.disable()  # what imports make stays: looking through it is a fifth of their time
 
 import logging
 import os

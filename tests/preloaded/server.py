@@ -139,7 +139,7 @@ def run(files: list[int], arguments: list[str], folder: str, environment: dict[s
     else:
         script = Path(folder, what)
         sys.path.insert(0, str(script.resolve().parent))
-        if Path(environment[ADDRESS]).name == SDKS and rest[0] != "run":
+        if Path(environment[ADDRESS]).name == SDKS and rest[:1] != ["run"]:
             sys.executable = str(CLIENT)  # our language host starts the program with it
         execute(script.read_bytes(), str(script), __file__=str(script))
 
