@@ -89,7 +89,7 @@ def test_a_signal_reaches_the_program(folder, environment, number):
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
 
-        assert process.wait() == 7
+        assert process.wait(timeout=60) == 7
 
 
 def test_the_program_ends_with_whoever_started_it(folder, environment):
