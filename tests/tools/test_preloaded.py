@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import preloaded
+from tests.processes import ended_with_the_test
 
 SCRIPT = """\
 import atexit, os, sys, threading, time
@@ -81,11 +82,8 @@ def test_a_signal_reaches_the_program(folder, environment, number):
         f"import signal, sys; signal.signal({number}, lambda *_: sys.exit(7));"
         "print('ready', flush=True); signal.pause()"
     )
-    command = [preloaded.CLIENT, "-c", code]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
+    with ended_with_the_test() as start:
+        process = start([preloaded.CLIENT, "-c", code], cwd=folder, env=environment)
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
 
@@ -94,13 +92,10 @@ def test_a_signal_reaches_the_program(folder, environment, number):
 
 def test_the_program_ends_with_whoever_started_it(folder, environment):
     code = "import time; print('ready', flush=True); time.sleep(1000)"
-    process = subprocess.Popen(
-        [preloaded.CLIENT, "-c", code], cwd=folder, env=environment, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    process.kill()
-    process.wait()
+    with ended_with_the_test() as start:
+        process = start([preloaded.CLIENT, "-c", code], cwd=folder, env=environment)
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+        process.wait()
 
-    assert process.stdout.read() == b"", "nobody has the pipe any more"
-    process.stdout.close()
+        assert process.stdout.read() == "", "nobody has the pipe any more"
