@@ -79,15 +79,15 @@ def test_an_error_is_shown_and_is_status_1(folder, environment):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_reaches_the_program(folder, environment, number):
     code = (
-        f"import signal, sys; signal.signal({number}, lambda *_: sys.exit(7));"
-        "print('ready', flush=True); signal.pause()"
+        f"import signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [{number}]);"
+        f"print('ready', flush=True); sys.exit(100 + signal.sigwait([{number}]))"
     )
     with ended_with_the_test() as start:
         process = start([preloaded.CLIENT, "-c", code], cwd=folder, env=environment)
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
 
-        assert process.wait(timeout=60) == 7
+        assert process.wait(timeout=60) == 100 + number
 
 
 def test_the_program_ends_with_whoever_started_it(folder, environment):
