@@ -1,8 +1,10 @@
 """Imports go one way, and a platform brings in only what it needs."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +82,21 @@ def test_a_platform_brings_in_no_sdk_that_it_does_not_need(platform, others):
     )
     loaded = {name.split(".")[0] for name in run.stdout.split()}
     assert loaded & others == set()
+
+
+def test_the_types_of_every_service_of_googles_that_we_use_are_checked():
+    used = {
+        service
+        for part in ("components", "platforms")
+        for path in PARTS[part]
+        for service in re.findall(r"\bgcp\.([a-z]+)\.", path.read_text())
+    }
+    mypy = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    followed = {
+        name.split(".")[1]
+        for override in mypy["overrides"]
+        if override.get("follow_imports") == "normal"
+        for name in override["module"]
+        if name.endswith(".*")
+    }
+    assert used == followed

@@ -80,7 +80,7 @@ class Client:
         return self._kubectl("logs", NAME) if self._phase() != "Pending" else ""
 
     def _phase(self) -> str:
-        return self._kubectl("get", "pod", NAME, "--output=jsonpath={.status.phase}")
+        return self.cluster.phase(NAME, self.namespace)
 
     def _kubectl(self, *arguments: str) -> str:
         return self.cluster.kubectl(f"--namespace={self.namespace}", *arguments)

@@ -61,11 +61,13 @@ class Deployed:
     def pods(self, component: str = "tracking") -> list[dict[str, Any]]:
         """The server's, or the migration's."""
         label = ("app.kubernetes.io/component", component)
-        return [pod for pod in self.objects("pods") if label in pod["metadata"]["labels"].items()]
+        return [
+            pod for pod in self.cluster.pods(SERVING) if label in pod["metadata"]["labels"].items()
+        ]
 
     def pod(self, name: str) -> dict[str, Any]:
         """One of them, as it is now."""
-        (found,) = [pod for pod in self.objects("pods") if pod["metadata"]["name"] == name]
+        (found,) = [pod for pod in self.cluster.pods(SERVING) if pod["metadata"]["name"] == name]
         return found
 
     @property

@@ -56,7 +56,7 @@ class Laboratory:
 
     @property
     def _phase(self) -> str:
-        return self._kubectl("get", "pod", self._name, "--output=jsonpath={.status.phase}")
+        return self._stack.cluster.phase(self._name, self._stack.training)
 
     def _listen(self, log: IO[str]) -> None:
         for line in log:

@@ -142,7 +142,7 @@ class Stack(Program):
         label = ("app.kubernetes.io/component", component)
         return [
             pod
-            for pod in self.objects("pods")
+            for pod in self.cluster.pods(self.serving)
             if label in pod["metadata"].get("labels", {}).items()
             and "deletionTimestamp" not in pod["metadata"]
         ]
