@@ -1,8 +1,8 @@
-"""Cloud Build: Docker builds what is sent, and pushes to the registry that the nodes pull from."""
+"""Cloud Build: Docker builds what is sent, and the registry that the nodes pull from has it."""
 
 from pathlib import Path
 
-from tests.cluster.images.docker import Docker
+from tests.cluster.images.docker import IMAGES, Docker
 from tests.engine.cloud import StandInCloud
 from tests.engine.cloud.gcloud import Gcloud
 from tests.engine.cloud.wire import Inputs
@@ -19,23 +19,14 @@ class DockerBuilds(Gcloud):
         self._docker = docker
 
     def build(self, context: Path, config: Inputs) -> str:
-        """Build, unless an earlier run of the tests did, and return the digest."""
+        """Build, unless somebody has built the very same, and return the digest."""
         (image,), (step,) = config["images"], config["steps"]
-        if image.partition(":")[0].endswith(UNUSED):
+        name = image.partition(":")[0]
+        if name.endswith(UNUSED):
             return super().build(context, config)
-        _, _, path = image.partition("/")
-        name = f"{self._docker.registry}/{path}{self._suffix()}"
-        if self._docker.digest(name) is None:
-            self._docker.run(*self._arguments(step["args"], name), str(context))
-            self._docker.run("push", name)
-        return str(self._docker.digest(name))
-
-    def _arguments(self, told: list[str], name: str) -> list[str]:
-        (command,), (_,) = told[:1], [word for word in told if word.startswith("--tag=")]
-        arguments = [word for word in told if word.startswith("--build-arg=")]
-        base = [f"--build-arg=BASE={self._docker.base}"] if self._docker.base else []
-        return [command, f"--tag={name}", *arguments, *base]
-
-    def _suffix(self) -> str:
-        """The tag stands for the content; here the base image, which is another, is part of it."""
-        return f"-{self._docker.base.rpartition('-')[2]}" if self._docker.base else ""
+        told = [word for word in step["args"] if word.startswith("--build-arg=")]
+        arguments = dict(word.split("=", 2)[1:] for word in told)
+        path = name.partition("/")[2]
+        built = self._docker.image(f"{IMAGES}/{Path(path).name}", str(context), **arguments)
+        self._docker.alias(built, path)
+        return built.partition("@")[2]

@@ -15,7 +15,7 @@ from typing import Any
 from components.build_context import BuildContext
 from tests.cluster import requirements
 from tests.cluster.enclosure import Enclosure
-from tests.cluster.images import base, store
+from tests.cluster.images import base, registry, store
 from tests.cluster.images.podman import Podman
 from tests.local.stack import free_ports
 from tools import progress
@@ -24,6 +24,9 @@ from tools.project import PYTHON
 START_SECONDS = 120
 GIVEN = "TEST_REGISTRY"
 BASE = "localhost/mlflow-platform-base"
+
+IMAGES = "mlflow-platform"
+"""The folder of a registry for what is built here, where all tests look for it."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Docker:
         base = {"BASE": self.base} if self.base else {}
         context = BuildContext(folder, base | arguments)
         image = f"{self.registry}/{name}"
-        with store.building():
+        with store.building(name):
             if self.digest(f"{image}:{context.tag}") is None:
                 self._build(f"{image}:{context.tag}", context, *beside)
         return f"{image}@{self.digest(f'{image}:{context.tag}')}"
@@ -74,6 +77,10 @@ class Docker:
             options = [f"--build-arg={k}={v}" for k, v in context.arguments.items()]
             self.run("build", f"--tag={image}", *options, source)
             self.run("push", image)
+
+    def alias(self, image: str, name: str) -> None:
+        """Have the registry serve an image, known by its digest, under another name as well."""
+        registry.alias(self.registry, image.removeprefix(f"{self.registry}/"), name)
 
     def digest(self, image: str) -> str | None:
         """What the registry knows of a tag."""
@@ -101,8 +108,8 @@ def started() -> Iterator[Docker]:
 
     With a cluster that was given, the registry is one that it pulls from, and Docker the user's.
     """
-    if registry := os.environ.get(GIVEN):
-        yield Docker({}, registry, None)
+    if given := os.environ.get(GIVEN):
+        yield Docker({}, given, None)
         return
     if os.environ.get("TEST_KUBECONFIG"):
         raise requirements.CannotRun(
@@ -114,9 +121,9 @@ def started() -> Iterator[Docker]:
     enclosure = Enclosure.fresh("images")
     with store.own("built") as built:
         podman = Podman(enclosure.folder, built)
-        registry = f"127.0.0.1:{_port(built)}"
+        address = f"127.0.0.1:{_port(built)}"
         module = [str(PYTHON), "-m", "tests.cluster.images.serve"]
-        command = [*module, str(enclosure.folder), str(built), registry]
+        command = [*module, str(enclosure.folder), str(built), address]
         with enclosure.opened(command, network=False, within=START_SECONDS):
             environment = {
                 "DOCKER_HOST": f"unix://{podman.socket}",
@@ -124,7 +131,7 @@ def started() -> Iterator[Docker]:
                 # The other builder is a plug-in that podman does not serve.
                 "DOCKER_BUILDKIT": "0",
             }
-            docker = Docker(environment, registry, f"{BASE}:{base.root().name}")
+            docker = Docker(environment, address, f"{BASE}:{base.root().name}")
             _load_base(docker, archive)
             yield docker
 

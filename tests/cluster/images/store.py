@@ -64,9 +64,9 @@ def give_back(disk: Path) -> None:
 
 
 @contextmanager
-def building() -> Iterator[None]:
-    """One builds at a time: who waited finds what it wants in the registry, and need not build."""
-    with (_folder() / "building.lock").open("w") as lock:
+def building(image: str) -> Iterator[None]:
+    """One builds it at a time: who waited finds it in the registry, and need not build."""
+    with (_folder() / f"building-{image.replace('/', '-')}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

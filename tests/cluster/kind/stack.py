@@ -12,7 +12,7 @@ import yaml
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.images import stores
-from tests.cluster.images.docker import Docker
+from tests.cluster.images.docker import IMAGES, Docker
 from tests.cluster.provider import ClusterProvider, cloud_on
 from tests.cluster.provider.manifest import Manifest
 from tests.engine.cloud import StandInCloud
@@ -24,9 +24,6 @@ __all__ = ["Refusal", "Stack", "made"]
 
 PERSON = "system:serviceaccount:mlflow-training:ana"
 """Somebody in `access.people`: one whom any cluster gives a token."""
-
-IMAGES = "mlflow-platform"
-"""The folder of a registry that other tests push the same images to."""
 
 
 class Edit:
