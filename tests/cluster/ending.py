@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import psutil
 
@@ -20,7 +21,11 @@ def until(fact: Callable[[], object]) -> None:
 def processes(enclosure: Enclosure) -> list[psutil.Process]:
     """All that runs for an enclosure, what its pods run and its keeper included."""
     keeper = int((enclosure.folder / "keeper").read_text())
-    return [psutil.Process(pid) for pid in enclosure.groups.processes() | {keeper}]
+    found = []
+    for pid in enclosure.groups.processes() | {keeper}:
+        with suppress(psutil.NoSuchProcess):  # it has ended since
+            found.append(psutil.Process(pid))
+    return found
 
 
 def ended(processes: list[psutil.Process]) -> bool:

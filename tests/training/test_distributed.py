@@ -279,12 +279,15 @@ def test_two_workers_leave_what_one_leaves_and_beat_the_baseline(searches, share
 
 
 ON_A_LAPTOP = """\
-import json, signal, psutil, folders, machines
+import contextlib, json, signal, psutil, folders, machines
 handler = signal.getsignal(signal.SIGTERM)
 with folders.scratch("ray-") as folder:
     with machines.connected(2, folder):
         mine = psutil.Process().children(recursive=True)
-        connections = [c for p in [psutil.Process(), *mine] for c in p.net_connections("inet")]
+        connections = []
+        for process in [psutil.Process(), *mine]:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since
+                connections += process.net_connections("inet")
         listening = {c.laddr.ip for c in connections if c.status == psutil.CONN_LISTEN}
         kept = signal.getsignal(signal.SIGTERM) == handler
     _, alive = psutil.wait_procs(mine, timeout=20)
