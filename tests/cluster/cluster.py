@@ -13,6 +13,7 @@ from typing import Any
 from tests.cluster import requirements
 from tests.cluster.node.node import Node
 from tests.cluster.provider.api_server import ApiServer
+from tests.cluster.provider.manifest import Reference
 
 GIVEN = "TEST_KUBECONFIG"
 """Names the kubeconfig of a cluster that somebody else started."""
@@ -51,7 +52,8 @@ class Cluster:
 
     def phase(self, pod: str, namespace: str) -> str:
         """How far a pod is: `Pending`, `Running`, `Succeeded` or `Failed`."""
-        (found,) = [each for each in self.pods(namespace) if each["metadata"]["name"] == pod]
+        found = self._api.read(Reference("v1", "Pod", pod, namespace))
+        assert found is not None, f"there is no pod {pod} in {namespace}"
         return str(found["status"]["phase"])
 
 

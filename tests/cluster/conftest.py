@@ -119,13 +119,11 @@ def base_image(docker) -> str | None:
 @pytest.fixture(scope="session")
 def tracking_image(docker) -> str:
     """The server's real image, by digest."""
-    return str(docker.image("mlflow-platform/mlflow-tracking", "server"))
+    return str(docker.image("mlflow-tracking", "server"))
 
 
 @pytest.fixture(scope="session")
 def training_image(docker) -> str:
     """The real image of training for CPUs, by digest."""
     requirements = "requirements.txt"
-    return str(
-        docker.image("mlflow-platform/mlflow-training", "training", REQUIREMENTS=requirements)
-    )
+    return str(docker.image("mlflow-training", "training", REQUIREMENTS=requirements))

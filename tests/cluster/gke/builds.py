@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.cluster.images.docker import IMAGES, Docker
+from tests.cluster.images.docker import Docker
 from tests.engine.cloud import StandInCloud
 from tests.engine.cloud.gcloud import Gcloud
 from tests.engine.cloud.wire import Inputs
@@ -27,6 +27,6 @@ class DockerBuilds(Gcloud):
         told = [word for word in step["args"] if word.startswith("--build-arg=")]
         arguments = dict(word.split("=", 2)[1:] for word in told)
         path = name.partition("/")[2]
-        built = self._docker.image(f"{IMAGES}/{Path(path).name}", str(context), **arguments)
+        built = self._docker.image(Path(path).name, str(context), **arguments)
         self._docker.alias(built, path)
         return built.partition("@")[2]

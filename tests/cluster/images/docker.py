@@ -26,7 +26,7 @@ GIVEN = "TEST_REGISTRY"
 BASE = "localhost/mlflow-platform-base"
 
 IMAGES = "mlflow-platform"
-"""The folder of a registry for what is built here, where all tests look for it."""
+"""The folder of a registry for what is built of ours, where all tests look for it."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Docker:
         """
         base = {"BASE": self.base} if self.base else {}
         context = BuildContext(folder, base | arguments)
-        image = f"{self.registry}/{name}"
+        image = f"{self.registry}/{IMAGES}/{name}"
         with store.building(name):
             if self.digest(f"{image}:{context.tag}") is None:
                 self._build(f"{image}:{context.tag}", context, *beside)

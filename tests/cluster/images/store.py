@@ -66,7 +66,7 @@ def give_back(disk: Path) -> None:
 @contextmanager
 def building(image: str) -> Iterator[None]:
     """One builds it at a time: who waited finds it in the registry, and need not build."""
-    with (_folder() / f"building-{image.replace('/', '-')}.lock").open("w") as lock:
+    with (_folder() / f"building-{image}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

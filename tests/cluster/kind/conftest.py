@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.images import store
-from tests.cluster.images.docker import IMAGES, Docker
+from tests.cluster.images.docker import Docker
 
 from . import stack as stacks
 from .stack import Stack
@@ -18,6 +18,6 @@ def stack(
 ) -> Iterator[Stack]:
     """`platform: kubernetes`, up, with two servers. Whoever breaks it brings it up again."""
     with stacks.made(cluster, docker, tmp_path_factory.mktemp("stack")) as stack:
-        with store.building(f"{IMAGES}/mlflow-tracking"):
+        with store.building("mlflow-tracking"):
             stack.up()
         yield stack

@@ -35,4 +35,4 @@ def test_what_is_in_the_registry_is_not_built_again(docker, tracking_image, monk
 
     monkeypatch.setattr(Docker, "run", refuse)
 
-    assert docker.image("mlflow-platform/mlflow-tracking", "server") == tracking_image
+    assert docker.image("mlflow-tracking", "server") == tracking_image
